@@ -1,0 +1,21 @@
+export type {
+  Backend,
+  BinaryKind,
+  CompareKind,
+  PrimitiveKernels,
+  Primitives,
+  ReduceKind,
+  UnaryKind,
+  View,
+} from "./backend.ts";
+export * from "./dtype.ts";
+export * from "./error.ts";
+export * from "./halves.ts";
+export { type MemoryStats, memory, Storage, Temps } from "./memory.ts";
+export * from "./op.ts";
+export * from "./philox.ts";
+export { P } from "./prims.ts";
+export { type Call, type Results, run, type Tensors } from "./run.ts";
+export { scope } from "./scope.ts";
+export { checkpoint, type ValueAndGrad, valueAndGrad } from "./tape.ts";
+export { type Axes, Parameter, parameter, scalar, Tensor, tensor, zeros } from "./tensor.ts";

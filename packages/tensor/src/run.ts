@@ -1,0 +1,179 @@
+import type { Backend, View } from "./backend.ts";
+import { type Spec, sameShape, showShape } from "./dtype.ts";
+import { FtError } from "./error.ts";
+import { Temps } from "./memory.ts";
+import type { AnyKernel, Op, OpShape } from "./op.ts";
+import { P } from "./prims.ts";
+import { type Edge, Node, tape } from "./tape.ts";
+import { Tensor } from "./tensor.ts";
+
+export type Tensors<V> = { readonly [K in keyof V]: Tensor };
+/** The one place where names enter the type: an op's public function states them as its return type. */
+export type Results<V> = { readonly [K in keyof V]: Tensor<any, any> };
+
+export interface Call<T extends OpShape> {
+  readonly in: Tensors<T["in"]>;
+  readonly attrs: T["attrs"];
+  /** axis names of each output */
+  readonly axes: { readonly [K in keyof T["out"]]: readonly string[] };
+  /** The inputs named in `op.inPlace` may be overwritten; the caller disposes them or assigns them the result. */
+  readonly donate?: boolean;
+}
+
+/** Records keyed by an op's own names. Untyped inside on purpose: `T` ties them together at the signature of run(). */
+type Named<V> = Record<string, V>;
+
+/** Runs an op: the backend's kernel if it has one that accepts, else the reference. Records it when a gradient is wanted. */
+export function run<T extends OpShape>(op: Op<T>, call: Call<T>): Results<T["out"]>;
+export function run(op: Op<any>, call: Call<any>): Named<Tensor> {
+  const inputs: Named<Tensor> = call.in;
+  const views = mapValues(inputs, (x) => x.view);
+  const spec = mapValues(views, ({ dtype, shape }): Spec => ({ dtype, shape }));
+  const edges = mapValues(inputs, (x) => x.edge);
+  const backend = backendOf(op.name, inputs);
+  const current = tape();
+  const differentiable = Object.values(edges).some((edge) => edge !== undefined);
+  if (differentiable) checkDifferentiable(op, edges, current !== undefined);
+  const recording = differentiable && current?.paused === false;
+  const wants = mapValues(edges, (edge) => recording && edge !== undefined);
+
+  const at = { in: spec, attrs: call.attrs, wants };
+  const shapes: { out: Named<Spec>; saved: Named<Spec> } = op.infer(at);
+  const found = backend.kernels.get(op.id);
+  const kernel = found?.accepts?.(at) === false ? undefined : found;
+  const temps = new Temps(backend);
+  try {
+    const donated = call.donate === true && backend.mutable ? op.inPlace : undefined;
+    const { out, saved } = forward(op, kernel, temps, { in: views, attrs: call.attrs, wants }, shapes, donated);
+    let node: Node | undefined;
+    if (recording) {
+      const kept = pick(op.keeps(wants), { ...views, ...out });
+      node = record(op, kernel, backend, { edges, attrs: call.attrs, wants, spec, out: shapes.out, saved, kept });
+      current?.nodes.push(node);
+    } else if (differentiable && current !== undefined) current.touched = true;
+    return mapValues(out, (view, name) => {
+      view.storage.retain();
+      return new Tensor(view, view.dtype, call.axes[name] ?? [], node && { node, out: name });
+    });
+  } finally {
+    temps.free();
+  }
+}
+
+function forward(
+  op: Op<any>,
+  kernel: AnyKernel | undefined,
+  temps: Temps,
+  at: { in: Named<View>; attrs: unknown; wants: Named<boolean> },
+  shapes: { out: Named<Spec>; saved: Named<Spec> },
+  donated: { readonly [name: string]: PropertyKey | undefined } | undefined,
+): { out: Named<View>; saved: Named<View> } {
+  if (kernel?.forward === undefined) {
+    const made: { out: Named<View>; saved: Named<View> } = op.forward(new P(temps), at);
+    for (const name of Object.keys(shapes.out)) agree(op.name, name, shapes.out[name], made.out[name]);
+    for (const name of Object.keys(shapes.saved)) agree(op.name, name, shapes.saved[name], made.saved[name]);
+    return made;
+  }
+  const takeOver = (name: string, want: Spec): View | undefined => {
+    const from = donated && at.in[String(donated[name])];
+    const fits = from?.storage.exclusive && from.dtype === want.dtype && sameShape(from.shape, want.shape);
+    return fits ? from : undefined;
+  };
+  const out = mapValues(shapes.out, (want, name) => takeOver(name, want) ?? temps.alloc(want));
+  const saved = mapValues(shapes.saved, (want) => temps.alloc(want));
+  kernel.forward(temps.backend.context, { ...at, out, saved });
+  return { out, saved };
+}
+
+interface Recorded {
+  edges: Named<Edge | undefined>;
+  attrs: unknown;
+  wants: Named<boolean>;
+  spec: Named<Spec>;
+  out: Named<Spec>;
+  saved: Named<View>;
+  kept: Named<View>;
+}
+
+/** The tape's entry for one op: holds what the backward reads, and turns gradients of outputs into gradients of inputs. */
+function record(op: Op<any>, kernel: AnyKernel | undefined, backend: Backend, r: Recorded): Node {
+  const held = [...Object.values(r.kept), ...Object.values(r.saved)];
+  for (const view of held) view.storage.retain();
+  const { attrs, wants, spec, kept, saved } = r;
+
+  const back = (node: Node): void => {
+    const temps = new Temps(backend);
+    try {
+      const p = new P(temps);
+      const grad = mapValues(r.out, (want, name) => node.grads.get(name) ?? p.fill(want, 0));
+      const at = { kept, saved, attrs, wants, grad, spec };
+      const into = (name: string, candidate?: View): View => {
+        const want = spec[name];
+        if (want === undefined) throw new FtError("input", `[${op.name}] has no input ${name}`, "check the kernel");
+        const free = backend.mutable && candidate?.storage.exclusive === true;
+        const fits = free && candidate.dtype === want.dtype && sameShape(candidate.shape, want.shape);
+        return fits ? candidate : temps.alloc(want);
+      };
+      const made: Named<View> = kernel?.vjp
+        ? { ...kernel.vjp(backend.context, { ...at, into }) }
+        : { ...op.vjp?.(p, at) };
+      for (const [name, gradient] of Object.entries(made)) {
+        const edge = r.edges[name];
+        if (edge === undefined) continue;
+        agree(op.name, `gradient of ${name}`, spec[name], gradient);
+        edge.node.add(edge.out, gradient);
+      }
+    } finally {
+      temps.free();
+    }
+  };
+  return new Node(op.name, back, () => {
+    for (const view of held) view.storage.release();
+  });
+}
+
+function backendOf(op: string, inputs: Named<Tensor>): Backend {
+  const [first, ...rest] = Object.values(inputs);
+  if (first === undefined) throw new FtError("input", `[${op}] has no inputs`, "pass a tensor");
+  for (const x of rest)
+    if (x.backend !== first.backend)
+      throw new FtError("backend", `[${op}] inputs on ${first.backend.name} and ${x.backend.name}`, "move one of them");
+  return first.backend;
+}
+
+function checkDifferentiable(op: Op<any>, edges: Named<Edge | undefined>, inside: boolean): void {
+  if (!inside)
+    throw new FtError(
+      "autograd",
+      `[${op.name}] a result of valueAndGrad is used after it`,
+      "return what you need from the function",
+    );
+  if (op.vjp === undefined) {
+    const names = Object.keys(edges).filter((name) => edges[name] !== undefined);
+    throw new FtError(
+      "autograd",
+      `[${op.name}] has no gradient, and ${names.join(", ")} needs one`,
+      "use an op that has",
+    );
+  }
+}
+
+function agree(op: string, name: string, want: Spec | undefined, got: Spec | undefined): void {
+  if (want && got && want.dtype === got.dtype && sameShape(want.shape, got.shape)) return;
+  const show = (s: Spec | undefined): string => (s ? `${s.dtype} ${showShape(s.shape)}` : "nothing");
+  throw new FtError(
+    "shape",
+    `[${op}] ${name} is ${show(got)}, inferred ${show(want)}`,
+    "make infer agree with forward and vjp",
+  );
+}
+
+function pick(which: { readonly [name: string]: boolean | undefined }, from: Named<View>): Named<View> {
+  return Object.fromEntries(Object.entries(from).filter(([name]) => which[name] === true));
+}
+
+function mapValues<V, W>(record: Named<V>, fn: (value: V, name: string) => W): Named<W> {
+  const out: Named<W> = {};
+  for (const [name, value] of Object.entries(record)) out[name] = fn(value, name);
+  return out;
+}
