@@ -38,7 +38,7 @@ export function run(op: Op<any>, call: Call<any>): Named<Tensor> {
   const wants = mapValues(edges, (edge) => recording && edge !== undefined);
 
   const at = { in: spec, attrs: call.attrs, wants };
-  const shapes: { out: Named<Spec>; saved: Named<Spec> } = op.infer(at);
+  const shapes = inferNamed(op, at, inputs);
   const found = backend.kernels.get(op.id);
   const kernel = found?.accepts?.(at) === false ? undefined : found;
   const temps = new Temps(backend);
@@ -83,6 +83,17 @@ function forward(
   const saved = mapValues(shapes.saved, (want) => temps.alloc(want));
   kernel.forward(temps.backend.context, { ...at, out, saved });
   return { out, saved };
+}
+
+/** Shape inference, its errors followed by the names of the axes, which specs do not have. */
+function inferNamed(op: Op<any>, at: object, inputs: Named<Tensor>): { out: Named<Spec>; saved: Named<Spec> } {
+  try {
+    return op.infer(at as Parameters<typeof op.infer>[0]);
+  } catch (error) {
+    if (!FtError.is(error) || error.code !== "shape") throw error;
+    const named = Object.entries(inputs).map(([name, x]) => `${name} ${x}`);
+    throw new FtError("shape", error.message, `got ${named.join(", ")}`, { cause: error });
+  }
 }
 
 interface Recorded {
