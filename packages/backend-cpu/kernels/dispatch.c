@@ -1,0 +1,70 @@
+/* Picks an instruction set at run time and forwards every exported kernel to it. */
+#include "common.h"
+
+typedef struct {
+#define FT_KERNEL(result, name, params, args) result(*name) params;
+#include "ft.h"
+#undef FT_KERNEL
+} table;
+
+#define FT_KERNEL(result, name, params, args)                                                                          \
+  result FT_CAT(name, portable) params;                                                                                \
+  result FT_CAT(name, avx2) params;                                                                                    \
+  result FT_CAT(name, avx512) params;
+#include "ft.h"
+#undef FT_KERNEL
+
+static const table portable = {
+#define FT_KERNEL(result, name, params, args) FT_CAT(name, portable),
+#include "ft.h"
+#undef FT_KERNEL
+};
+#if defined(FT_X86)
+static const table avx2 = {
+#define FT_KERNEL(result, name, params, args) FT_CAT(name, avx2),
+#include "ft.h"
+#undef FT_KERNEL
+};
+static const table avx512 = {
+#define FT_KERNEL(result, name, params, args) FT_CAT(name, avx512),
+#include "ft.h"
+#undef FT_KERNEL
+};
+#endif
+
+static const table *active;
+static int active_level = -1;
+
+static int best_level(void) {
+#if defined(FT_X86)
+  __builtin_cpu_init();
+  int level1 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  if (level1 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
+    return 2;
+  if (level1) return 1;
+#endif
+  return 0;
+}
+
+/* Asks for a level (0 portable, 1 AVX2 and FMA, 2 AVX-512; negative: the best); returns the one now in use. Call it only
+ * while no kernel runs. */
+FT_EXPORT int ft_select(int level) {
+  int best = best_level();
+  if (level < 0 || level > best) level = best;
+  active_level = level;
+#if defined(FT_X86)
+  active = level == 2 ? &avx512 : level == 1 ? &avx2 : &portable;
+#else
+  active = &portable;
+#endif
+  return level;
+}
+
+FT_EXPORT int ft_level(void) { return active_level; }
+
+__attribute__((constructor)) static void start(void) { ft_select(-1); }
+
+#define FT_KERNEL(result, name, params, args)                                                                          \
+  FT_EXPORT result name params { return active->name args; }
+#include "ft.h"

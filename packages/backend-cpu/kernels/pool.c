@@ -1,0 +1,189 @@
+/* The thread pool and per-thread scratch.
+ *
+ * Tasks are claimed from one counter, so a busy core takes fewer. A worker enters a job only while it is open, and the
+ * caller closes it and waits for those inside: nobody has to answer a job that was over before it woke. Idle workers
+ * spin for some tens of microseconds (a training step issues calls back to back) and then sleep on a condition. */
+#include "common.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#if defined(__linux__)
+#include <sys/mman.h>
+#endif
+
+#define MAX_THREADS 256
+#define WORKER_SPINS 2000
+#define CALLER_SPINS 4000
+
+static struct {
+  _Alignas(128) atomic_uint_fast64_t epoch;
+  _Alignas(128) atomic_int_fast64_t next;
+  _Alignas(128) atomic_int inside;
+  _Alignas(128) atomic_int open;
+  ft_task *task;
+  void *arg;
+  int64_t count;
+  _Alignas(128) atomic_int sleepers;
+  atomic_int active; /* threads that take part, the caller included */
+  atomic_int quit;
+  int workers;
+  pthread_t thread[MAX_THREADS];
+  pthread_mutex_t lock, caller;
+  pthread_cond_t wake;
+} pool = {.active = 1,
+          .lock = PTHREAD_MUTEX_INITIALIZER,
+          .caller = PTHREAD_MUTEX_INITIALIZER,
+          .wake = PTHREAD_COND_INITIALIZER};
+
+static _Thread_local struct {
+  void *block[FT_SLOTS];
+  size_t bytes[FT_SLOTS];
+  int in_task;
+} own;
+
+FT_INLINE void relax(void) {
+#if defined(__x86_64__) || defined(__i386__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  __asm__ volatile("yield");
+#endif
+}
+
+void *ft_alloc(size_t bytes) {
+  void *block = 0;
+  int huge = bytes >= ((size_t)1 << 21);
+  size_t align = huge ? (size_t)1 << 21 : 64;
+  bytes = (bytes + align - 1) & ~(align - 1);
+#if defined(_WIN32)
+  block = _aligned_malloc(bytes, align);
+#else
+  if (posix_memalign(&block, align, bytes ? bytes : align)) return 0;
+#if defined(MADV_HUGEPAGE)
+  if (huge) madvise(block, bytes, MADV_HUGEPAGE);
+#endif
+#endif
+  return block;
+}
+
+void ft_release(void *block) {
+#if defined(_WIN32)
+  _aligned_free(block);
+#else
+  free(block);
+#endif
+}
+
+void *ft_scratch(int slot, size_t bytes) {
+  if (own.bytes[slot] < bytes) {
+    bytes += bytes / 4;
+    ft_release(own.block[slot]);
+    own.block[slot] = ft_alloc(bytes);
+    own.bytes[slot] = bytes;
+    if (!own.block[slot]) abort(); /* a few hundred kilobytes: nothing sensible can continue without them */
+  }
+  return own.block[slot];
+}
+
+static void release_scratch(void) {
+  for (int slot = 0; slot < FT_SLOTS; slot++) {
+    ft_release(own.block[slot]);
+    own.block[slot] = 0;
+    own.bytes[slot] = 0;
+  }
+}
+
+static void take_tasks(void) {
+  own.in_task = 1;
+  for (int64_t i; (i = atomic_fetch_add_explicit(&pool.next, 1, memory_order_relaxed)) < pool.count;)
+    pool.task(pool.arg, i);
+  own.in_task = 0;
+}
+
+static void *worker(void *argument) {
+  int id = (int)(intptr_t)argument;
+  uint_fast64_t seen = 0;
+  while (!atomic_load(&pool.quit)) {
+    for (int spin = 0; atomic_load_explicit(&pool.epoch, memory_order_acquire) == seen && !atomic_load(&pool.quit); spin++) {
+      if (spin < WORKER_SPINS) {
+        relax();
+        continue;
+      }
+      pthread_mutex_lock(&pool.lock);
+      atomic_fetch_add(&pool.sleepers, 1);
+      while (atomic_load(&pool.epoch) == seen && !atomic_load(&pool.quit)) pthread_cond_wait(&pool.wake, &pool.lock);
+      atomic_fetch_sub(&pool.sleepers, 1);
+      pthread_mutex_unlock(&pool.lock);
+    }
+    seen = atomic_load(&pool.epoch);
+    if (id >= atomic_load(&pool.active)) continue;
+    atomic_fetch_add(&pool.inside, 1);
+    if (atomic_load(&pool.open)) take_tasks();
+    atomic_fetch_sub(&pool.inside, 1);
+  }
+  release_scratch();
+  return 0;
+}
+
+static void wake_all(void) {
+  if (!atomic_load(&pool.sleepers)) return;
+  pthread_mutex_lock(&pool.lock);
+  pthread_cond_broadcast(&pool.wake);
+  pthread_mutex_unlock(&pool.lock);
+}
+
+void ft_parallel(int64_t n, ft_task *task, void *arg) {
+  /* serial: one task, one thread, inside a task already, or another caller holds the pool (the bytes are the same) */
+  if (n <= 1 || own.in_task || atomic_load(&pool.active) <= 1 || pthread_mutex_trylock(&pool.caller)) {
+    for (int64_t i = 0; i < n; i++) task(arg, i);
+    return;
+  }
+  pool.task = task;
+  pool.arg = arg;
+  pool.count = n;
+  atomic_store(&pool.next, 0);
+  atomic_store(&pool.open, 1);
+  atomic_fetch_add(&pool.epoch, 1);
+  wake_all();
+  take_tasks();
+  atomic_store(&pool.open, 0);
+  for (int spin = 0; atomic_load(&pool.inside); spin++) {
+    if (spin < CALLER_SPINS) relax();
+    else sched_yield();
+  }
+  pthread_mutex_unlock(&pool.caller);
+}
+
+int ft_threads_active(void) { return atomic_load(&pool.active); }
+
+FT_EXPORT int ft_threads(void) { return ft_threads_active(); }
+
+FT_EXPORT int ft_init(int threads) {
+  if (threads < 1) threads = 1;
+  if (threads > MAX_THREADS) threads = MAX_THREADS;
+  pthread_mutex_lock(&pool.caller);
+  while (pool.workers < threads - 1) {
+    if (pthread_create(&pool.thread[pool.workers], 0, worker, (void *)(intptr_t)(pool.workers + 1))) break;
+    pool.workers++;
+  }
+  if (threads > pool.workers + 1) threads = pool.workers + 1;
+  atomic_store(&pool.active, threads);
+  pthread_mutex_unlock(&pool.caller);
+  return threads;
+}
+
+FT_EXPORT void ft_shutdown(void) {
+  pthread_mutex_lock(&pool.caller);
+  atomic_store(&pool.quit, 1);
+  pthread_mutex_lock(&pool.lock);
+  pthread_cond_broadcast(&pool.wake);
+  pthread_mutex_unlock(&pool.lock);
+  for (int i = 0; i < pool.workers; i++) pthread_join(pool.thread[i], 0);
+  pool.workers = 0;
+  atomic_store(&pool.active, 1);
+  atomic_store(&pool.quit, 0);
+  pthread_mutex_unlock(&pool.caller);
+  release_scratch();
+}

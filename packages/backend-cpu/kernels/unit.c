@@ -1,0 +1,8 @@
+/* All kernels of one instruction set: compiled once for each, with -DFT_ISA=portable | avx2 | avx512. */
+#include "vec.h"
+
+#define FT_KERNEL(result, name, params, args) result K(name) params;
+#include "ft.h"
+#undef FT_KERNEL
+
+#include "gemm.c"
