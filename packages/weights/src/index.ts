@@ -1,4 +1,13 @@
+export { streamFileAtomic, writeFileAtomic } from "./atomic.ts";
+export { commitFolder, type Manifest, verifyFolder } from "./commit-folder.ts";
 export { openGguf } from "./gguf.ts";
+export { type LoadOptions, loadTensor } from "./load-tensor.ts";
 export { openWeights } from "./open-weights.ts";
 export { openSafetensors } from "./safetensors.ts";
 export { readRows, type TensorInfo, type WeightSource } from "./source.ts";
+export {
+  type ShardedResult,
+  type WeightEntry,
+  writeSafetensors,
+  writeShardedSafetensors,
+} from "./write-safetensors.ts";

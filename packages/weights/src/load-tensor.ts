@@ -1,0 +1,43 @@
+import {
+  type Axes,
+  type Backend,
+  type DataOf,
+  type FloatDType,
+  FtError,
+  type Parameter,
+  parameter,
+  sameShape,
+  showShape,
+} from "@ft/tensor";
+import type { WeightSource } from "./source.ts";
+
+export interface LoadOptions<D extends FloatDType, A extends Axes> {
+  readonly dtype: D;
+  /** names of the axes, outermost first */
+  readonly axes: A;
+  /** the shape the model expects; another one is an error */
+  readonly shape?: readonly number[];
+  /** reorders the values on the way, such as llama.cpp's permuted rows; it may work in place */
+  readonly transform?: (data: DataOf[D], shape: readonly number[]) => DataOf[D];
+}
+
+/** Reads a tensor of a weight file into a parameter of a backend, converted to `dtype`. */
+export async function loadTensor<D extends FloatDType, const A extends Axes>(
+  source: WeightSource,
+  name: string,
+  backend: Backend,
+  options: LoadOptions<D, A>,
+): Promise<Parameter<D, A>> {
+  const { dtype, axes, transform } = options;
+  const shape = source.tensors.get(name)?.shape ?? [];
+  const expected = options.shape ?? shape;
+  const fits = sameShape(shape, expected) && shape.length === axes.length;
+  if (source.tensors.has(name) && !fits)
+    throw new FtError(
+      "shape",
+      `${source.path}: "${name}" is ${showShape(shape)}, not ${showShape(expected)} (${axes.join(", ")})`,
+      "the weights belong to another configuration: use the config.json that came with them",
+    );
+  const data = await source.read(name, dtype);
+  return parameter(backend, dtype, axes, shape, transform ? transform(data, shape) : data);
+}
