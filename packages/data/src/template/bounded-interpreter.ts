@@ -1,0 +1,112 @@
+import { Environment, Interpreter } from "@huggingface/jinja";
+
+/** Far above what any real template needs; low enough that a hostile one ends in about a second. */
+const limits = { steps: 2_000_000, characters: 1 << 26, range: 1 << 16 };
+
+interface RuntimeValue {
+  readonly value: unknown;
+}
+
+/** The part of the library's interpreter used here; its own declarations do not resolve under Node's rules. */
+interface LibraryInterpreter {
+  evaluate(statement: unknown, environment: unknown): RuntimeValue;
+  run(program: unknown): RuntimeValue;
+}
+
+const Base: new (environment: TemplateEnvironment) => LibraryInterpreter = Interpreter;
+
+/** Variables in reach of a template. */
+export interface TemplateEnvironment {
+  set(name: string, value: unknown): unknown;
+}
+
+/**
+ * Jinja's interpreter with an end: a template that loops or grows without bound is stopped by an error.
+ * Templates come with downloaded models, so they are input, not code to be trusted.
+ */
+export class BoundedInterpreter extends Base {
+  #steps = 0;
+
+  override evaluate(statement: unknown, environment: unknown): RuntimeValue {
+    if (++this.#steps > limits.steps) throw new Error(`more than ${limits.steps} steps`);
+    const result = super.evaluate(statement, environment);
+    const { value } = result;
+    if ((typeof value === "string" || Array.isArray(value)) && value.length > limits.characters) {
+      throw new Error(`a value longer than ${limits.characters}`);
+    }
+    return result;
+  }
+}
+
+/** The names that every chat template may use, with `now` as the only clock. */
+export function templateEnvironment(variables: Readonly<Record<string, unknown>>, now: Date): TemplateEnvironment {
+  const environment: TemplateEnvironment = new Environment();
+  const globals: Record<string, unknown> = {
+    true: true,
+    True: true,
+    false: false,
+    False: false,
+    none: null,
+    None: null,
+    range: boundedRange,
+    raise_exception: (message: unknown): never => {
+      throw new Error(String(message));
+    },
+    strftime_now: (format: string): string => formatTime(now, format),
+  };
+  for (const [name, value] of Object.entries({ ...globals, ...variables })) environment.set(name, value);
+  return environment;
+}
+
+function boundedRange(start: number, stop?: number, step = 1): number[] {
+  const [from, to] = stop === undefined ? [0, start] : [start, stop];
+  const count = Math.max(0, Math.ceil((to - from) / step));
+  if (!(count <= limits.range)) throw new Error(`range() of ${count} numbers`);
+  return Array.from({ length: count }, (_, i) => from + i * step);
+}
+
+const months = [
+  "January",
+  "February",
+  "March",
+  "April",
+  "May",
+  "June",
+  "July",
+  "August",
+  "September",
+  "October",
+  "November",
+  "December",
+];
+const days = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
+
+/** Python's strftime in UTC and English, for the directives that chat templates use. */
+function formatTime(now: Date, format: string): string {
+  const two = (value: number): string => String(value).padStart(2, "0");
+  const month = months[now.getUTCMonth()] ?? "";
+  const day = days[now.getUTCDay()] ?? "";
+  const hour = now.getUTCHours();
+  const parts: Record<string, string> = {
+    Y: String(now.getUTCFullYear()),
+    y: two(now.getUTCFullYear() % 100),
+    m: two(now.getUTCMonth() + 1),
+    B: month,
+    b: month.slice(0, 3),
+    d: two(now.getUTCDate()),
+    A: day,
+    a: day.slice(0, 3),
+    H: two(hour),
+    I: two(hour % 12 === 0 ? 12 : hour % 12),
+    M: two(now.getUTCMinutes()),
+    S: two(now.getUTCSeconds()),
+    p: hour < 12 ? "AM" : "PM",
+    Z: "UTC",
+    "%": "%",
+  };
+  return format.replace(/%(-?)([A-Za-z%])/g, (whole, bare: string, letter: string) => {
+    const part = parts[letter];
+    if (part === undefined) throw new Error(`strftime_now: the directive ${whole} is not known`);
+    return bare === "" ? part : part.replace(/^0(?=.)/, "");
+  });
+}
