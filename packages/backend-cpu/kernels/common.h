@@ -22,7 +22,7 @@
  * into tasks must depend on shapes only wherever it can change a rounding. Inside a task it runs serially. */
 typedef void ft_task(void *arg, int64_t i);
 void ft_parallel(int64_t n, ft_task *task, void *arg);
-int ft_threads_active(void);
+int ft_threads_active(void); /* 1 inside a task */
 
 /* Aligned memory of at least `bytes` that stays with the calling thread; contents are undefined. One slot, one user. */
 enum { FT_SLOT_PACK_A, FT_SLOT_PACK_B, FT_SLOT_TASK, FT_SLOTS };

@@ -27,3 +27,131 @@ FT_KERNEL(void, ft_gemm_batched_f32,
            const float *B, int64_t ldb, int transB, int64_t strideB, float *C, int64_t ldc, int64_t strideC, float alpha,
            int beta),
           (batch, M, N, K, A, lda, transA, strideA, B, ldb, transB, strideB, C, ldc, strideC, alpha, beta))
+
+/* ---- elementwise; outputs may alias inputs of the same length ---- */
+
+/* out = a + b */
+FT_KERNEL(void, ft_add_f32, (const float *a, const float *b, float *out, int64_t n), (a, b, out, n))
+
+/* y += alpha * x */
+FT_KERNEL(void, ft_axpy_f32, (float alpha, const float *x, float *y, int64_t n), (alpha, x, y, n))
+
+/* out = alpha * x */
+FT_KERNEL(void, ft_scale_f32, (float alpha, const float *x, float *out, int64_t n), (alpha, x, out, n))
+
+/* out = a (kind) b; kind 0 add, 1 sub, 2 mul, 3 div, 4 min, 5 max (min and max keep NaN) */
+FT_KERNEL(void, ft_binary_f32, (int kind, const float *a, const float *b, float *out, int64_t n), (kind, a, b, out, n))
+
+/* out = a (kind) immediate */
+FT_KERNEL(void, ft_binary_scalar_f32, (int kind, const float *a, float b, float *out, int64_t n), (kind, a, b, out, n))
+
+/* Conversions; narrowing rounds to nearest even, a NaN stays a (quiet) NaN. */
+FT_KERNEL(void, ft_cast_bf16_f32, (const uint16_t *x, float *out, int64_t n), (x, out, n))
+FT_KERNEL(void, ft_cast_f32_bf16, (const float *x, uint16_t *out, int64_t n), (x, out, n))
+FT_KERNEL(void, ft_cast_f16_f32, (const uint16_t *x, float *out, int64_t n), (x, out, n))
+FT_KERNEL(void, ft_cast_f32_f16, (const float *x, uint16_t *out, int64_t n), (x, out, n))
+
+/* y = gate * sigmoid(gate) * up; its exponential is within 2 ulp */
+FT_KERNEL(void, ft_swiglu_fwd, (const float *gate, const float *up, int64_t n, float *y), (gate, up, n, y))
+
+/* dgate, dup from dy; they may alias gate, up or dy */
+FT_KERNEL(void, ft_swiglu_bwd,
+          (const float *gate, const float *up, const float *dy, int64_t n, float *dgate, float *dup),
+          (gate, up, dy, n, dgate, dup))
+
+/* ---- randomness ---- */
+
+/* out[i] uniform in [0,1) on 24 bits: word i mod 4 of Philox4x32-10 (Salmon et al. 2011) at counter (i div 4, 0, step, 0),
+ * key (seed, stream) */
+FT_KERNEL(void, ft_philox_uniform, (uint32_t seed, uint32_t stream, uint32_t step, int64_t n, float *out),
+          (seed, stream, step, n, out))
+
+/* out[i] = x[i] / (1 - rate) where rate <= u[i], else 0; u as above. The same call on a gradient is its backward. */
+FT_KERNEL(void, ft_dropout,
+          (const float *x, double rate, uint32_t seed, uint32_t stream, uint32_t step, int64_t n, float *out),
+          (x, rate, seed, stream, step, n, out))
+
+/* ---- rows ---- */
+
+/* y[r,:] = x[r,:] * rstd[r] * w, rstd = 1/sqrt(mean(x^2) + eps). y may alias x. */
+FT_KERNEL(void, ft_rmsnorm_fwd, (const float *x, const float *w, float eps, int64_t rows, int64_t h, float *y, float *rstd),
+          (x, w, eps, rows, h, y, rstd))
+
+/* dx[rows,h] and dw[h], each written whole, each may be null. dx may alias dy or x when dw is null. */
+FT_KERNEL(void, ft_rmsnorm_bwd,
+          (const float *x, const float *w, const float *rstd, const float *dy, int64_t rows, int64_t h, float *dx, float *dw),
+          (x, w, rstd, dy, rows, h, dx, dw))
+
+/* Rotary embedding of x[tokens,heads,d] in halves (element i with i + d/2), angle = positions[token] * inv_freq[i] in
+ * f32. sign 1 rotates, -1 rotates back (the gradient). out may alias x. */
+FT_KERNEL(void, ft_rope,
+          (const float *x, const int32_t *positions, const float *inv_freq, int64_t tokens, int64_t heads, int64_t d,
+           float sign, float *out),
+          (x, positions, inv_freq, tokens, heads, d, sign, out))
+
+/* out[i,:] = table[ids[i],:]. Returns -1, or the first i whose id is outside [0, vocab), and then writes nothing. */
+FT_KERNEL(int64_t, ft_embedding,
+          (const float *table, int64_t vocab, const int32_t *ids, int64_t n, int64_t h, float *out),
+          (table, vocab, ids, n, h, out))
+
+/* dtable[vocab,h] = sum of dy[i,:] over ids[i], in order of i; negative ids are skipped. Returns -1, or the first i whose
+ * id is >= vocab, and then writes nothing. */
+FT_KERNEL(int64_t, ft_embedding_bwd,
+          (const float *dy, const int32_t *ids, int64_t n, int64_t h, int64_t vocab, float *dtable),
+          (dy, ids, n, h, vocab, dtable))
+
+/* ---- attention: q, y [b,s,h,d]; k, v [b,s,hk,d]; h a multiple of hk ---- */
+
+/* Token i sees token j when j <= i and both have the same segment (segments[b,s]; null: one segment). lse[b,h,s] is the
+ * natural log of the sum of exponentials. Blocked: no s x s matrix exists. */
+FT_KERNEL(void, ft_attention_fwd,
+          (const float *q, const float *k, const float *v, const int32_t *segments, int64_t b, int64_t s, int64_t h,
+           int64_t hk, int64_t d, float scale, float *y, float *lse),
+          (q, k, v, segments, b, s, h, hk, d, scale, y, lse))
+
+/* dq, dk, dv are written whole; y and lse are those of the forward pass. */
+FT_KERNEL(void, ft_attention_bwd,
+          (const float *q, const float *k, const float *v, const int32_t *segments, const float *y, const float *lse,
+           const float *dy, int64_t b, int64_t s, int64_t h, int64_t hk, int64_t d, float scale, float *dq, float *dk,
+           float *dv),
+          (q, k, v, segments, y, lse, dy, b, s, h, hk, d, scale, dq, dk, dv))
+
+/* Against a cache: q, y [b,sq,h,d]; k, v [b,T,hk,d]. Query i stands at position start + i and sees keys
+ * 0..start+i; start + sq <= T. */
+FT_KERNEL(void, ft_attention_cached,
+          (const float *q, const float *k, const float *v, int64_t b, int64_t sq, int64_t T, int64_t start, int64_t h,
+           int64_t hk, int64_t d, float scale, float *y),
+          (q, k, v, b, sq, T, start, h, hk, d, scale, y))
+
+/* ---- loss ---- */
+
+/* Head and cross-entropy in one: over rows with targets[i] >= 0, *loss = sum of logsumexp(w x_i) - (w x_i)[targets[i]] in
+ * f64 and row order, *count = how many. x [rows,h], w [vocab,h]. Logits exist for `chunk` rows at a time (allocated for
+ * the call). Gradients of the sum, each may be null: dx [rows,h] written whole (0 in rows without target), dw [vocab,h]
+ * added to. Returns 0; -1 without memory; -2 if a target is >= vocab (nothing is written then). */
+FT_KERNEL(int, ft_cross_entropy,
+          (const float *x, const float *w, const int32_t *targets, int64_t rows, int64_t h, int64_t vocab, int64_t chunk,
+           double *loss, double *count, float *dx, float *dw),
+          (x, w, targets, rows, h, vocab, chunk, loss, count, dx, dw))
+
+/* ---- optimizers: in place, the formulas of torch.optim in f32 ---- */
+
+/* param *= 1 - lr wd; m += (1 - beta1)(grad - m); v = beta2 v + (1 - beta2) grad^2;
+ * param -= lr / correction1 * m / (sqrt(v) / sqrt(correction2) + eps) */
+FT_KERNEL(void, ft_adamw,
+          (float *param, const float *grad, float *m, float *v, int64_t n, double lr, double beta1, double beta2, double eps,
+           double wd, double correction1, double correction2),
+          (param, grad, m, v, n, lr, beta1, beta2, eps, wd, correction1, correction2))
+
+/* g = grad + wd param; with buf: buf = first ? g : momentum buf + (1 - dampening) g, g = nesterov ? g + momentum buf : buf;
+ * param -= lr g */
+FT_KERNEL(void, ft_sgd,
+          (float *param, const float *grad, float *buf, int64_t n, double lr, double momentum, double dampening,
+           int nesterov, double wd, int first),
+          (param, grad, buf, n, lr, momentum, dampening, nesterov, wd, first))
+
+/* sum of squares in f64, in a fixed order; not finite when an element is not */
+FT_KERNEL(double, ft_sumsq_f64, (const float *x, int64_t n), (x, n))
+
+/* 1 when every element is finite */
+FT_KERNEL(int, ft_isfinite, (const float *x, int64_t n), (x, n))

@@ -156,9 +156,9 @@ void ft_parallel(int64_t n, ft_task *task, void *arg) {
   pthread_mutex_unlock(&pool.caller);
 }
 
-int ft_threads_active(void) { return atomic_load(&pool.active); }
+int ft_threads_active(void) { return own.in_task ? 1 : atomic_load(&pool.active); }
 
-FT_EXPORT int ft_threads(void) { return ft_threads_active(); }
+FT_EXPORT int ft_threads(void) { return atomic_load(&pool.active); }
 
 FT_EXPORT int ft_init(int threads) {
   if (threads < 1) threads = 1;

@@ -6,3 +6,7 @@
 #undef FT_KERNEL
 
 #include "gemm.c"
+#include "elementwise.c"
+#include "rows.c"
+#include "attention.c"
+#include "loss.c"

@@ -1,0 +1,323 @@
+/* Kernels over flat arrays. Work is cut into chunks of fixed length; a tail runs through the same vector arithmetic. */
+
+#define CHUNK 32768
+
+typedef struct {
+  int kind;
+  int64_t n;
+  const float *a, *b;
+  float *out;
+  float s;
+} flat;
+
+#define FLAT_LOOP(body)                                                                                                \
+  {                                                                                                                    \
+    const flat *g = arg;                                                                                               \
+    int64_t end = FT_MIN(g->n, (task + 1) * CHUNK);                                                                    \
+    for (int64_t i = task * CHUNK; i < end; i += VL) {                                                                 \
+      int64_t m = end - i;                                                                                             \
+      body                                                                                                             \
+    }                                                                                                                  \
+  }
+#define DEFINE_BINARY(name, expression)                                                                                \
+  static void name##_task(void *arg, int64_t task)                                                                     \
+      FLAT_LOOP(vf x = load_n(g->a + i, m); vf y = load_n(g->b + i, m); store_n(g->out + i, expression, m);)           \
+  static void name##_scalar_task(void *arg, int64_t task)                                                              \
+      FLAT_LOOP(vf x = load_n(g->a + i, m); vf y = splat(g->s); store_n(g->out + i, expression, m);)
+DEFINE_BINARY(add, x + y)
+DEFINE_BINARY(sub, x - y)
+DEFINE_BINARY(mul, x *y)
+DEFINE_BINARY(div, x / y)
+DEFINE_BINARY(min, vmin(x, y))
+DEFINE_BINARY(max, vmax(x, y))
+static ft_task *const binary_tasks[6] = {add_task, sub_task, mul_task, div_task, min_task, max_task};
+static ft_task *const scalar_tasks[6] = {add_scalar_task, sub_scalar_task, mul_scalar_task,
+                                         div_scalar_task, min_scalar_task, max_scalar_task};
+
+void K(ft_binary_f32)(int kind, const float *a, const float *b, float *out, int64_t n) {
+  flat g = {.n = n, .a = a, .b = b, .out = out};
+  if (kind >= 0 && kind < 6) ft_parallel(ceil_div(n, CHUNK), binary_tasks[kind], &g);
+}
+void K(ft_binary_scalar_f32)(int kind, const float *a, float b, float *out, int64_t n) {
+  flat g = {.n = n, .a = a, .s = b, .out = out};
+  if (kind >= 0 && kind < 6) ft_parallel(ceil_div(n, CHUNK), scalar_tasks[kind], &g);
+}
+void K(ft_add_f32)(const float *a, const float *b, float *out, int64_t n) { K(ft_binary_f32)(0, a, b, out, n); }
+void K(ft_scale_f32)(float alpha, const float *x, float *out, int64_t n) { K(ft_binary_scalar_f32)(2, x, alpha, out, n); }
+
+static void axpy_task(void *arg, int64_t task)
+    FLAT_LOOP(store_n(g->out + i, splat(g->s) * load_n(g->a + i, m) + load_n(g->out + i, m), m);)
+void K(ft_axpy_f32)(float alpha, const float *x, float *y, int64_t n) {
+  flat g = {.n = n, .a = x, .out = y, .s = alpha};
+  ft_parallel(ceil_div(n, CHUNK), axpy_task, &g);
+}
+
+/* ---- conversions ---- */
+
+typedef struct {
+  int64_t n;
+  const void *x;
+  void *out;
+} conversion;
+
+FT_INLINE uint32_t bits_of(float x) {
+  uint32_t u;
+  memcpy(&u, &x, 4);
+  return u;
+}
+FT_INLINE float float_of(uint32_t u) {
+  float x;
+  memcpy(&x, &u, 4);
+  return x;
+}
+FT_INLINE uint16_t to_bf16(float x) {
+  uint32_t u = bits_of(x), rounded = (u + 0x7fff + ((u >> 16) & 1)) >> 16, quiet = (u >> 16) | 0x40;
+  return (uint16_t)((u & 0x7fffffff) > 0x7f800000 ? quiet : rounded);
+}
+/* Half precision without branches. Widening: shifted into place, the exponent is corrected by a multiplication, which also
+ * normalises subnormals. Narrowing: subnormal results are rounded by adding a power of two whose last place is theirs. */
+FT_INLINE float from_f16(uint16_t h) {
+  uint32_t sign = (uint32_t)(h & 0x8000) << 16, rest = (uint32_t)(h & 0x7fff) << 13;
+  uint32_t special = rest >= 0x0f800000 ? 0x70000000 : 0; /* Inf and NaN keep a full exponent */
+  float scaled = float_of(rest) * 0x1p112f;
+  uint32_t quiet = rest > 0x0f800000 ? 0x00400000 : 0;
+  return float_of(sign | (special ? rest | special | quiet : bits_of(scaled)));
+}
+FT_INLINE uint16_t to_f16(float x) {
+  uint32_t u = bits_of(x), sign = (u >> 16) & 0x8000, a = u & 0x7fffffff;
+  uint32_t normal = (a - 0x38000000 + 0xfff + ((a >> 13) & 1)) >> 13;
+  uint32_t small = bits_of(float_of(a) + 0.5f) - 0x3f000000;
+  uint32_t r = a < 0x38800000 ? small : normal;
+  r = a >= 0x477ff000 ? 0x7c00 : r; /* 65520 and beyond */
+  r = a > 0x7f800000 ? 0x7e00 | ((a >> 13) & 0x1ff) : r;
+  return (uint16_t)(sign | r);
+}
+
+#define DEFINE_CAST(name, from, to, function, fast)                                                                    \
+  static void name##_task(void *arg, int64_t task) {                                                                   \
+    const conversion *g = arg;                                                                                         \
+    const from *x = g->x;                                                                                              \
+    to *out = g->out;                                                                                                  \
+    int64_t i = task * CHUNK, end = FT_MIN(g->n, i + CHUNK);                                                           \
+    fast for (; i < end; i++) out[i] = function(x[i]);                                                                 \
+  }                                                                                                                    \
+  void K(name)(const from *x, to *out, int64_t n) {                                                                    \
+    conversion g = {n, x, out};                                                                                        \
+    ft_parallel(ceil_div(n, CHUNK), name##_task, &g);                                                                  \
+  }
+#define WIDEN_BF16(h) float_of((uint32_t)(h) << 16)
+#if defined(__F16C__)
+#define FAST_FROM_F16                                                                                                  \
+  for (; i + 8 <= end; i += 8) _mm256_storeu_ps(out + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(x + i))));
+#define FAST_TO_F16                                                                                                    \
+  for (; i + 8 <= end; i += 8) _mm_storeu_si128((__m128i *)(out + i), _mm256_cvtps_ph(_mm256_loadu_ps(x + i), 0));
+#else
+#define FAST_FROM_F16
+#define FAST_TO_F16
+#endif
+DEFINE_CAST(ft_cast_bf16_f32, uint16_t, float, WIDEN_BF16, )
+DEFINE_CAST(ft_cast_f32_bf16, float, uint16_t, to_bf16, )
+DEFINE_CAST(ft_cast_f16_f32, uint16_t, float, from_f16, FAST_FROM_F16)
+DEFINE_CAST(ft_cast_f32_f16, float, uint16_t, to_f16, FAST_TO_F16)
+
+/* ---- SwiGLU ---- */
+
+typedef struct {
+  const float *gate, *up, *dy;
+  float *a, *b;
+  int64_t n;
+} gated;
+
+#define GATED_LOOP(body)                                                                                               \
+  {                                                                                                                    \
+    const gated *g = arg;                                                                                              \
+    int64_t end = FT_MIN(g->n, (task + 1) * CHUNK);                                                                    \
+    for (int64_t i = task * CHUNK; i < end; i += VL) {                                                                 \
+      int64_t m = end - i;                                                                                             \
+      vf x = load_n(g->gate + i, m), up = load_n(g->up + i, m), sigmoid = 1.0f / (1.0f + vexp(-x));                    \
+      body                                                                                                             \
+    }                                                                                                                  \
+  }
+static void swiglu_fwd_task(void *arg, int64_t task) GATED_LOOP(store_n(g->a + i, x * sigmoid * up, m);)
+static void swiglu_bwd_task(void *arg, int64_t task)
+    GATED_LOOP(vf dy = load_n(g->dy + i, m); vf silu = x * sigmoid;
+               store_n(g->a + i, dy * up * (sigmoid + silu * (1.0f - sigmoid)), m); store_n(g->b + i, dy * silu, m);)
+
+void K(ft_swiglu_fwd)(const float *gate, const float *up, int64_t n, float *y) {
+  gated g = {.gate = gate, .up = up, .a = y, .n = n};
+  ft_parallel(ceil_div(n, CHUNK), swiglu_fwd_task, &g);
+}
+void K(ft_swiglu_bwd)(const float *gate, const float *up, const float *dy, int64_t n, float *dgate, float *dup) {
+  gated g = {gate, up, dy, dgate, dup, n};
+  ft_parallel(ceil_div(n, CHUNK), swiglu_bwd_task, &g);
+}
+
+/* ---- Philox4x32-10 ---- */
+
+#define LANES 16 /* counters at a time: 64 results */
+
+typedef struct {
+  uint32_t seed, stream, step, threshold;
+  int64_t n;
+  const float *x;
+  float *out;
+  float scale;
+} draws;
+
+/* the 24-bit words of 4 * LANES elements from counter c0 on */
+FT_INLINE void philox(const draws *g, int64_t c0, uint32_t word[4 * LANES]) {
+  uint32_t x0[LANES], x1[LANES], x2[LANES], x3[LANES], key0 = g->seed, key1 = g->stream;
+  for (int l = 0; l < LANES; l++) {
+    x0[l] = (uint32_t)(c0 + l);
+    x1[l] = 0;
+    x2[l] = g->step;
+    x3[l] = 0;
+  }
+  for (int round = 0; round < 10; round++) {
+    for (int l = 0; l < LANES; l++) {
+      uint64_t p = (uint64_t)x0[l] * 0xD2511F53u, q = (uint64_t)x2[l] * 0xCD9E8D57u;
+      uint32_t y0 = (uint32_t)(q >> 32) ^ x1[l] ^ key0, y2 = (uint32_t)(p >> 32) ^ x3[l] ^ key1;
+      x1[l] = (uint32_t)q;
+      x3[l] = (uint32_t)p;
+      x0[l] = y0;
+      x2[l] = y2;
+    }
+    key0 += 0x9E3779B9u;
+    key1 += 0xBB67AE85u;
+  }
+  for (int l = 0; l < LANES; l++) {
+    word[4 * l] = x0[l] >> 8;
+    word[4 * l + 1] = x1[l] >> 8;
+    word[4 * l + 2] = x2[l] >> 8;
+    word[4 * l + 3] = x3[l] >> 8;
+  }
+}
+
+#define DRAW_LOOP(expression)                                                                                          \
+  {                                                                                                                    \
+    const draws *g = arg;                                                                                              \
+    int64_t end = FT_MIN(g->n, (task + 1) * CHUNK);                                                                    \
+    uint32_t word[4 * LANES];                                                                                          \
+    for (int64_t i = task * CHUNK; i < end; i += 4 * LANES) {                                                          \
+      philox(g, i / 4, word);                                                                                          \
+      int64_t m = FT_MIN(4 * LANES, end - i);                                                                          \
+      for (int64_t j = 0; j < m; j++) g->out[i + j] = expression;                                                      \
+    }                                                                                                                  \
+  }
+static void uniform_task(void *arg, int64_t task) DRAW_LOOP((float)(int32_t)word[j] * 0x1p-24f)
+static void dropout_task(void *arg, int64_t task) DRAW_LOOP(word[j] >= g->threshold ? g->x[i + j] * g->scale : 0.0f)
+
+void K(ft_philox_uniform)(uint32_t seed, uint32_t stream, uint32_t step, int64_t n, float *out) {
+  draws g = {.seed = seed, .stream = stream, .step = step, .n = n, .out = out};
+  ft_parallel(ceil_div(n, CHUNK), uniform_task, &g);
+}
+void K(ft_dropout)(const float *x, double rate, uint32_t seed, uint32_t stream, uint32_t step, int64_t n, float *out) {
+  /* rate <= word * 2^-24, exactly, as an integer comparison */
+  double t = rate * 0x1p24, threshold = t <= 0 ? 0 : t >= 0x1p24 ? 0x1p24 : (double)(uint32_t)t;
+  if (threshold < t && threshold < 0x1p24) threshold += 1;
+  draws g = {seed, stream, step, (uint32_t)threshold, n, x, out, (float)(1 / (1 - rate))};
+  ft_parallel(ceil_div(n, CHUNK), dropout_task, &g);
+}
+
+/* ---- optimizers ---- */
+
+typedef struct {
+  float *param, *m, *v;
+  const float *grad;
+  int64_t n;
+  float decay, lerp, beta2, square, eps, root, step, momentum, damp, wd, lr;
+  int nesterov, first;
+} update;
+
+static void adamw_task(void *arg, int64_t task) {
+  const update *g = arg;
+  int64_t end = FT_MIN(g->n, (task + 1) * CHUNK);
+  for (int64_t i = task * CHUNK; i < end; i += VL) {
+    int64_t some = end - i;
+    vf grad = load_n(g->grad + i, some), m = load_n(g->m + i, some), v = load_n(g->v + i, some);
+    vf p = load_n(g->param + i, some) * g->decay;
+    m = m + (grad - m) * g->lerp;
+    v = v * g->beta2 + grad * grad * g->square;
+    vf denominator = vsqrt(v) / g->root + g->eps;
+    store_n(g->m + i, m, some);
+    store_n(g->v + i, v, some);
+    store_n(g->param + i, p - m * g->step / denominator, some);
+  }
+}
+
+void K(ft_adamw)(float *param, const float *grad, float *m, float *v, int64_t n, double lr, double beta1, double beta2,
+                 double eps, double wd, double correction1, double correction2) {
+  update g = {.param = param, .grad = grad, .m = m, .v = v, .n = n};
+  g.decay = (float)(1 - lr * wd);
+  g.lerp = (float)(1 - beta1);
+  g.beta2 = (float)beta2;
+  g.square = (float)(1 - beta2);
+  g.eps = (float)eps;
+  g.root = (float)__builtin_sqrt(correction2);
+  g.step = (float)(lr / correction1);
+  ft_parallel(ceil_div(n, CHUNK), adamw_task, &g);
+}
+
+static void sgd_task(void *arg, int64_t task) {
+  const update *g = arg;
+  int64_t end = FT_MIN(g->n, (task + 1) * CHUNK);
+  for (int64_t i = task * CHUNK; i < end; i += VL) {
+    int64_t some = end - i;
+    vf p = load_n(g->param + i, some), grad = load_n(g->grad + i, some);
+    if (g->wd != 0) grad = grad + p * g->wd;
+    if (g->m) {
+      vf buf = g->first ? grad : load_n(g->m + i, some) * g->momentum + grad * g->damp;
+      store_n(g->m + i, buf, some);
+      grad = g->nesterov ? grad + buf * g->momentum : buf;
+    }
+    store_n(g->param + i, p - grad * g->lr, some);
+  }
+}
+
+void K(ft_sgd)(float *param, const float *grad, float *buf, int64_t n, double lr, double momentum, double dampening,
+               int nesterov, double wd, int first) {
+  update g = {.param = param, .grad = grad, .m = buf, .n = n, .nesterov = nesterov, .first = first};
+  g.lr = (float)lr;
+  g.momentum = (float)momentum;
+  g.damp = (float)(1 - dampening);
+  g.wd = (float)wd;
+  ft_parallel(ceil_div(n, CHUNK), sgd_task, &g);
+}
+
+/* ---- reductions ---- */
+
+#define SUM_GROUPS 64 /* chunks whose partial sums are kept at a time */
+
+typedef struct {
+  const float *x;
+  int64_t n, from;
+  double part[SUM_GROUPS];
+} squares;
+
+static void squares_task(void *arg, int64_t task) {
+  squares *g = arg;
+  int64_t i = (g->from + task) * CHUNK, end = FT_MIN(g->n, i + CHUNK);
+  double lane[8] = {0}, sum = 0;
+  for (; i + 8 <= end; i += 8)
+    for (int l = 0; l < 8; l++) lane[l] += (double)g->x[i + l] * (double)g->x[i + l];
+  for (; i < end; i++) sum += (double)g->x[i] * (double)g->x[i];
+  for (int l = 0; l < 8; l++) sum += lane[l];
+  g->part[task] = sum;
+}
+
+double K(ft_sumsq_f64)(const float *x, int64_t n) {
+  squares g = {.x = x, .n = n};
+  double sum = 0;
+  for (int64_t chunks = ceil_div(n, CHUNK); g.from < chunks; g.from += SUM_GROUPS) {
+    int64_t some = FT_MIN(SUM_GROUPS, chunks - g.from);
+    ft_parallel(some, squares_task, &g);
+    for (int64_t i = 0; i < some; i++) sum += g.part[i];
+  }
+  return sum;
+}
+
+/* squares of finite f32 values cannot overflow f64 */
+int K(ft_isfinite)(const float *x, int64_t n) {
+  double sum = K(ft_sumsq_f64)(x, n);
+  return sum - sum == 0;
+}

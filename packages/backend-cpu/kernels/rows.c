@@ -1,0 +1,151 @@
+/* Kernels over rows: RMSNorm, rotary embedding, embedding lookup. */
+#include <math.h>
+
+#define ROWS_PER_TASK 16
+#define STRIP 128 /* columns in one task where rows are summed: every task goes through all rows in order */
+
+typedef struct {
+  const float *x, *w, *rstd, *dy;
+  float *y, *out_rstd, *dw;
+  int64_t rows, h;
+  float eps;
+} norm;
+
+static void rmsnorm_task(void *arg, int64_t task) {
+  const norm *g = arg;
+  int64_t h = g->h, end = FT_MIN(g->rows, (task + 1) * ROWS_PER_TASK);
+  for (int64_t r = task * ROWS_PER_TASK; r < end; r++) {
+    const float *x = g->x + r * h;
+    vf sum = {0}, other = {0};
+    for (int64_t i = 0; i < h; i += 2 * VL) {
+      vf a = load_n(x + i, h - i), b = h - i > VL ? load_n(x + i + VL, h - i - VL) : (vf){0};
+      sum = vfma(a, a, sum);
+      other = vfma(b, b, other);
+    }
+    float rstd = 1.0f / sqrtf(hsum(sum + other) / (float)h + g->eps);
+    for (int64_t i = 0; i < h; i += VL) store_n(g->y + r * h + i, load_n(x + i, h - i) * rstd * load_n(g->w + i, h - i), h - i);
+    g->out_rstd[r] = rstd;
+  }
+}
+
+void K(ft_rmsnorm_fwd)(const float *x, const float *w, float eps, int64_t rows, int64_t h, float *y, float *rstd) {
+  norm g = {.x = x, .w = w, .y = y, .out_rstd = rstd, .rows = rows, .h = h, .eps = eps};
+  ft_parallel(ceil_div(rows, ROWS_PER_TASK), rmsnorm_task, &g);
+}
+
+/* dx = rstd * (w dy - x * rstd^2 / h * sum(w dy x)) */
+static void rmsnorm_dx_task(void *arg, int64_t task) {
+  const norm *g = arg;
+  int64_t h = g->h, end = FT_MIN(g->rows, (task + 1) * ROWS_PER_TASK);
+  for (int64_t r = task * ROWS_PER_TASK; r < end; r++) {
+    const float *x = g->x + r * h, *dy = g->dy + r * h;
+    float rstd = g->rstd[r];
+    vf sum = {0};
+    for (int64_t i = 0; i < h; i += VL) sum = vfma(load_n(g->w + i, h - i) * load_n(dy + i, h - i), load_n(x + i, h - i), sum);
+    float along = hsum(sum) * rstd * rstd / (float)h;
+    for (int64_t i = 0; i < h; i += VL) {
+      vf d = load_n(g->w + i, h - i) * load_n(dy + i, h - i) - load_n(x + i, h - i) * along;
+      store_n(g->y + r * h + i, d * rstd, h - i);
+    }
+  }
+}
+
+static void rmsnorm_dw_task(void *arg, int64_t task) {
+  const norm *g = arg;
+  int64_t c0 = task * STRIP, n = FT_MIN(STRIP, g->h - c0);
+  float sum[STRIP] = {0};
+  for (int64_t r = 0; r < g->rows; r++) {
+    const float *x = g->x + r * g->h + c0, *dy = g->dy + r * g->h + c0;
+    for (int64_t i = 0; i < n; i += VL) {
+      vf s = load_n(x + i, n - i) * g->rstd[r];
+      store_n(sum + i, vfma(s, load_n(dy + i, n - i), load_n(sum + i, n - i)), n - i);
+    }
+  }
+  memcpy(g->dw + c0, sum, (size_t)n * 4);
+}
+
+void K(ft_rmsnorm_bwd)(const float *x, const float *w, const float *rstd, const float *dy, int64_t rows, int64_t h,
+                       float *dx, float *dw) {
+  norm g = {.x = x, .w = w, .rstd = rstd, .dy = dy, .y = dx, .dw = dw, .rows = rows, .h = h};
+  if (dw) ft_parallel(ceil_div(h, STRIP), rmsnorm_dw_task, &g); /* first: dx may alias */
+  if (dx) ft_parallel(ceil_div(rows, ROWS_PER_TASK), rmsnorm_dx_task, &g);
+}
+
+typedef struct {
+  const float *x, *inv_freq;
+  const int32_t *positions;
+  float *out;
+  int64_t tokens, heads, d;
+  float sign;
+} rotation;
+
+static void rope_task(void *arg, int64_t task) {
+  const rotation *g = arg;
+  int64_t half = g->d / 2, end = FT_MIN(g->tokens, (task + 1) * ROWS_PER_TASK);
+  float *cosine = ft_scratch(FT_SLOT_TASK, (size_t)half * 8), *sine = cosine + half;
+  for (int64_t t = task * ROWS_PER_TASK; t < end; t++) {
+    for (int64_t i = 0; i < half; i++) {
+      float angle = (float)g->positions[t] * g->inv_freq[i];
+      cosine[i] = cosf(angle);
+      sine[i] = sinf(angle) * g->sign;
+    }
+    for (int64_t head = 0; head < g->heads; head++) {
+      const float *x = g->x + (t * g->heads + head) * g->d;
+      float *y = g->out + (t * g->heads + head) * g->d;
+      for (int64_t i = 0; i < half; i += VL) {
+        int64_t m = half - i;
+        vf a = load_n(x + i, m), b = load_n(x + half + i, m), c = load_n(cosine + i, m), s = load_n(sine + i, m);
+        store_n(y + i, a * c - b * s, m);
+        store_n(y + half + i, b * c + a * s, m);
+      }
+    }
+  }
+}
+
+void K(ft_rope)(const float *x, const int32_t *positions, const float *inv_freq, int64_t tokens, int64_t heads, int64_t d,
+                float sign, float *out) {
+  rotation g = {x, inv_freq, positions, out, tokens, heads, d, sign};
+  ft_parallel(ceil_div(tokens, ROWS_PER_TASK), rope_task, &g);
+}
+
+typedef struct {
+  const float *from;
+  const int32_t *ids;
+  float *out;
+  int64_t n, h, vocab;
+} lookup;
+
+static void embedding_task(void *arg, int64_t task) {
+  const lookup *g = arg;
+  int64_t end = FT_MIN(g->n, (task + 1) * ROWS_PER_TASK);
+  for (int64_t i = task * ROWS_PER_TASK; i < end; i++)
+    memcpy(g->out + i * g->h, g->from + (int64_t)g->ids[i] * g->h, (size_t)g->h * 4);
+}
+
+int64_t K(ft_embedding)(const float *table, int64_t vocab, const int32_t *ids, int64_t n, int64_t h, float *out) {
+  for (int64_t i = 0; i < n; i++)
+    if (ids[i] < 0 || ids[i] >= vocab) return i;
+  lookup g = {table, ids, out, n, h, vocab};
+  ft_parallel(ceil_div(n, ROWS_PER_TASK), embedding_task, &g);
+  return -1;
+}
+
+static void embedding_bwd_task(void *arg, int64_t task) {
+  const lookup *g = arg;
+  int64_t c0 = task * STRIP, n = FT_MIN(STRIP, g->h - c0);
+  for (int64_t v = 0; v < g->vocab; v++) memset(g->out + v * g->h + c0, 0, (size_t)n * 4);
+  for (int64_t i = 0; i < g->n; i++) {
+    if (g->ids[i] < 0) continue;
+    float *d = g->out + (int64_t)g->ids[i] * g->h + c0;
+    const float *dy = g->from + i * g->h + c0;
+    for (int64_t c = 0; c < n; c += VL) store_n(d + c, load_n(d + c, n - c) + load_n(dy + c, n - c), n - c);
+  }
+}
+
+int64_t K(ft_embedding_bwd)(const float *dy, const int32_t *ids, int64_t n, int64_t h, int64_t vocab, float *dtable) {
+  for (int64_t i = 0; i < n; i++)
+    if (ids[i] >= vocab) return i;
+  lookup g = {dy, ids, dtable, n, h, vocab};
+  ft_parallel(ceil_div(h, STRIP), embedding_bwd_task, &g);
+  return -1;
+}

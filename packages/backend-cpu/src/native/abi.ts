@@ -1,0 +1,213 @@
+/*
+ * The C kernels as the loader declares them. kernels/ft.h documents each; a test holds both against each other. `null`
+ * stands where C takes a null pointer. Sizes are in elements. Nothing here checks bounds: callers know their shapes.
+ */
+type F32 = Float32Array;
+type I32 = Int32Array;
+type U16 = Uint16Array;
+
+export interface NativeKernels {
+  gemm_f32(
+    ...args: [
+      m: number,
+      n: number,
+      k: number,
+      a: F32,
+      lda: number,
+      transA: 0 | 1,
+      b: F32,
+      ldb: number,
+      transB: 0 | 1,
+      c: F32,
+      ldc: number,
+      alpha: number,
+      beta: 0 | 1,
+    ]
+  ): void;
+  gemm_batched_f32(
+    ...args: [
+      batch: number,
+      m: number,
+      n: number,
+      k: number,
+      a: F32,
+      lda: number,
+      transA: 0 | 1,
+      strideA: number,
+      b: F32,
+      ldb: number,
+      transB: 0 | 1,
+      strideB: number,
+      c: F32,
+      ldc: number,
+      strideC: number,
+      alpha: number,
+      beta: 0 | 1,
+    ]
+  ): void;
+  add_f32(a: F32, b: F32, out: F32, n: number): void;
+  axpy_f32(alpha: number, x: F32, y: F32, n: number): void;
+  scale_f32(alpha: number, x: F32, out: F32, n: number): void;
+  /** kind: 0 add, 1 sub, 2 mul, 3 div, 4 min, 5 max */
+  binary_f32(kind: number, a: F32, b: F32, out: F32, n: number): void;
+  binary_scalar_f32(kind: number, a: F32, b: number, out: F32, n: number): void;
+  cast_bf16_f32(x: U16, out: F32, n: number): void;
+  cast_f32_bf16(x: F32, out: U16, n: number): void;
+  cast_f16_f32(x: U16, out: F32, n: number): void;
+  cast_f32_f16(x: F32, out: U16, n: number): void;
+  swiglu_fwd(gate: F32, up: F32, n: number, y: F32): void;
+  swiglu_bwd(gate: F32, up: F32, dy: F32, n: number, dgate: F32, dup: F32): void;
+  philox_uniform(seed: number, stream: number, step: number, n: number, out: F32): void;
+  dropout(x: F32, rate: number, seed: number, stream: number, step: number, n: number, out: F32): void;
+  rmsnorm_fwd(x: F32, w: F32, eps: number, rows: number, h: number, y: F32, rstd: F32): void;
+  rmsnorm_bwd(x: F32, w: F32, rstd: F32, dy: F32, rows: number, h: number, dx: F32 | null, dw: F32 | null): void;
+  rope(x: F32, positions: I32, invFreq: F32, tokens: number, heads: number, d: number, sign: 1 | -1, out: F32): void;
+  /** -1, or the first i whose id is out of range */
+  embedding(table: F32, vocab: number, ids: I32, n: number, h: number, out: F32): number;
+  embedding_bwd(dy: F32, ids: I32, n: number, h: number, vocab: number, dtable: F32): number;
+  attention_fwd(
+    ...args: [
+      q: F32,
+      k: F32,
+      v: F32,
+      segments: I32 | null,
+      b: number,
+      s: number,
+      h: number,
+      hk: number,
+      d: number,
+      scale: number,
+      y: F32,
+      lse: F32,
+    ]
+  ): void;
+  attention_bwd(
+    ...args: [
+      q: F32,
+      k: F32,
+      v: F32,
+      segments: I32 | null,
+      y: F32,
+      lse: F32,
+      dy: F32,
+      b: number,
+      s: number,
+      h: number,
+      hk: number,
+      d: number,
+      scale: number,
+      dq: F32,
+      dk: F32,
+      dv: F32,
+    ]
+  ): void;
+  attention_cached(
+    ...args: [
+      q: F32,
+      k: F32,
+      v: F32,
+      b: number,
+      sq: number,
+      capacity: number,
+      start: number,
+      h: number,
+      hk: number,
+      d: number,
+      scale: number,
+      y: F32,
+    ]
+  ): void;
+  /** 0; -1 without memory; -2 when a target is outside the vocabulary */
+  cross_entropy(
+    ...args: [
+      x: F32,
+      w: F32,
+      targets: I32,
+      rows: number,
+      h: number,
+      vocab: number,
+      chunk: number,
+      loss: Float64Array,
+      count: Float64Array,
+      dx: F32 | null,
+      dw: F32 | null,
+    ]
+  ): number;
+  adamw(
+    ...args: [
+      param: F32,
+      grad: F32,
+      m: F32,
+      v: F32,
+      n: number,
+      lr: number,
+      beta1: number,
+      beta2: number,
+      eps: number,
+      weightDecay: number,
+      correction1: number,
+      correction2: number,
+    ]
+  ): void;
+  sgd(
+    ...args: [
+      param: F32,
+      grad: F32,
+      buf: F32 | null,
+      n: number,
+      lr: number,
+      momentum: number,
+      dampening: number,
+      nesterov: 0 | 1,
+      weightDecay: number,
+      first: 0 | 1,
+    ]
+  ): void;
+  sumsq_f64(x: F32, n: number): number;
+  isfinite(x: F32, n: number): number;
+}
+
+/** C declarations by name, without the `ft_` prefix. Parameter names are C's. */
+export const prototypes: Readonly<Record<keyof NativeKernels, string>> = {
+  gemm_f32:
+    "void ft_gemm_f32(int64_t M, int64_t N, int64_t K, const float *A, int64_t lda, int transA, const float *B, int64_t ldb, int transB, float *C, int64_t ldc, float alpha, int beta)",
+  gemm_batched_f32:
+    "void ft_gemm_batched_f32(int64_t batch, int64_t M, int64_t N, int64_t K, const float *A, int64_t lda, int transA, int64_t strideA, const float *B, int64_t ldb, int transB, int64_t strideB, float *C, int64_t ldc, int64_t strideC, float alpha, int beta)",
+  add_f32: "void ft_add_f32(const float *a, const float *b, float *out, int64_t n)",
+  axpy_f32: "void ft_axpy_f32(float alpha, const float *x, float *y, int64_t n)",
+  scale_f32: "void ft_scale_f32(float alpha, const float *x, float *out, int64_t n)",
+  binary_f32: "void ft_binary_f32(int kind, const float *a, const float *b, float *out, int64_t n)",
+  binary_scalar_f32: "void ft_binary_scalar_f32(int kind, const float *a, float b, float *out, int64_t n)",
+  cast_bf16_f32: "void ft_cast_bf16_f32(const uint16_t *x, float *out, int64_t n)",
+  cast_f32_bf16: "void ft_cast_f32_bf16(const float *x, uint16_t *out, int64_t n)",
+  cast_f16_f32: "void ft_cast_f16_f32(const uint16_t *x, float *out, int64_t n)",
+  cast_f32_f16: "void ft_cast_f32_f16(const float *x, uint16_t *out, int64_t n)",
+  swiglu_fwd: "void ft_swiglu_fwd(const float *gate, const float *up, int64_t n, float *y)",
+  swiglu_bwd:
+    "void ft_swiglu_bwd(const float *gate, const float *up, const float *dy, int64_t n, float *dgate, float *dup)",
+  philox_uniform: "void ft_philox_uniform(uint32_t seed, uint32_t stream, uint32_t step, int64_t n, float *out)",
+  dropout:
+    "void ft_dropout(const float *x, double rate, uint32_t seed, uint32_t stream, uint32_t step, int64_t n, float *out)",
+  rmsnorm_fwd:
+    "void ft_rmsnorm_fwd(const float *x, const float *w, float eps, int64_t rows, int64_t h, float *y, float *rstd)",
+  rmsnorm_bwd:
+    "void ft_rmsnorm_bwd(const float *x, const float *w, const float *rstd, const float *dy, int64_t rows, int64_t h, float *dx, float *dw)",
+  rope: "void ft_rope(const float *x, const int32_t *positions, const float *inv_freq, int64_t tokens, int64_t heads, int64_t d, float sign, float *out)",
+  embedding:
+    "int64_t ft_embedding(const float *table, int64_t vocab, const int32_t *ids, int64_t n, int64_t h, float *out)",
+  embedding_bwd:
+    "int64_t ft_embedding_bwd(const float *dy, const int32_t *ids, int64_t n, int64_t h, int64_t vocab, float *dtable)",
+  attention_fwd:
+    "void ft_attention_fwd(const float *q, const float *k, const float *v, const int32_t *segments, int64_t b, int64_t s, int64_t h, int64_t hk, int64_t d, float scale, float *y, float *lse)",
+  attention_bwd:
+    "void ft_attention_bwd(const float *q, const float *k, const float *v, const int32_t *segments, const float *y, const float *lse, const float *dy, int64_t b, int64_t s, int64_t h, int64_t hk, int64_t d, float scale, float *dq, float *dk, float *dv)",
+  attention_cached:
+    "void ft_attention_cached(const float *q, const float *k, const float *v, int64_t b, int64_t sq, int64_t T, int64_t start, int64_t h, int64_t hk, int64_t d, float scale, float *y)",
+  cross_entropy:
+    "int ft_cross_entropy(const float *x, const float *w, const int32_t *targets, int64_t rows, int64_t h, int64_t vocab, int64_t chunk, double *loss, double *count, float *dx, float *dw)",
+  adamw:
+    "void ft_adamw(float *param, const float *grad, float *m, float *v, int64_t n, double lr, double beta1, double beta2, double eps, double wd, double correction1, double correction2)",
+  sgd: "void ft_sgd(float *param, const float *grad, float *buf, int64_t n, double lr, double momentum, double dampening, int nesterov, double wd, int first)",
+  sumsq_f64: "double ft_sumsq_f64(const float *x, int64_t n)",
+  isfinite: "int ft_isfinite(const float *x, int64_t n)",
+};
