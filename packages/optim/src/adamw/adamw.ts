@@ -1,0 +1,55 @@
+import { run, type Tensor, type WideDType, wideOf, zeros } from "@ft/tensor";
+import { adamwOp } from "@ft/tensor/ops";
+import type { Optimizer } from "../optimizer.ts";
+import { checkRange, readSettings } from "../settings.ts";
+
+export interface AdamWOptions {
+  /** decay of the mean of gradients; 0.9 */
+  readonly beta1?: number;
+  /** decay of the mean of squared gradients; 0.999 */
+  readonly beta2?: number;
+  /** added to the root of the second moment; 1e-8 */
+  readonly eps?: number;
+  /** λ, decoupled from the gradient: p loses lr·λ of itself; 0.01 */
+  readonly weightDecay?: number;
+  /** whether norms and biases are decayed too, as in torch; true. Most recipes for language models say false. */
+  readonly decayVectors?: boolean;
+}
+
+/** Means of the gradient and of its square, in f32 (f64 for f64). */
+export type AdamWSlots = { readonly m: Tensor<WideDType>; readonly v: Tensor<WideDType> };
+
+export const adamwDefaults: Required<AdamWOptions> & { readonly [name: string]: number | boolean } = {
+  beta1: 0.9,
+  beta2: 0.999,
+  eps: 1e-8,
+  weightDecay: 0.01,
+  decayVectors: true,
+};
+
+/** AdamW (Loshchilov and Hutter 2019, "Decoupled weight decay regularization"), with torch.optim.AdamW's defaults and numbers. */
+export function adamw(options: AdamWOptions = {}): Optimizer<AdamWSlots, "lr" | "correction1" | "correction2"> {
+  const { beta1, beta2, eps, weightDecay, decayVectors } = readSettings("adamw", adamwDefaults, options);
+  checkRange("adamw.beta1", beta1, { below: 1 });
+  checkRange("adamw.beta2", beta2, { below: 1 });
+  checkRange("adamw.eps", eps);
+  checkRange("adamw.weightDecay", weightDecay);
+  return {
+    name: "adamw",
+    init({ param }) {
+      const moment = () => zeros(param.backend, wideOf(param.dtype), param.axes, param.shape);
+      return { m: moment(), v: moment() };
+    },
+    scalars: ({ step, lr }) => ({ lr, correction1: 1 - beta1 ** step, correction2: 1 - beta2 ** step }),
+    step({ role, param, grad, slots: { m, v }, scalars: { lr, correction1, correction2 } }) {
+      const decay = role === "vector" && !decayVectors ? 0 : weightDecay;
+      const next = run(adamwOp, {
+        in: { param, grad, m, v, lr, correction1, correction2 },
+        attrs: { beta1, beta2, eps, weightDecay: decay },
+        axes: { param: param.axes, m: m.axes, v: v.axes },
+        donate: true,
+      });
+      return { param: next.param, slots: { m: next.m, v: next.v } };
+    },
+  };
+}

@@ -1,0 +1,15 @@
+export { type AdamWOptions, type AdamWSlots, adamw } from "./adamw/adamw.ts";
+export { clipByGlobalNorm } from "./clip/clip.ts";
+export { type GlobalNorm, globalNorm } from "./clip/global-norm.ts";
+export { type Group, withGroups } from "./groups/groups.ts";
+export type { AnyOptimizer, Optimizer, Place, Scalar, Slots } from "./optimizer.ts";
+export { optimizers } from "./optimizers.ts";
+export { defaultRole, type Role } from "./role.ts";
+export { readScalars, wideScalar } from "./scalars.ts";
+export { constant } from "./schedule/constant.ts";
+export { cosine } from "./schedule/cosine.ts";
+export { linear } from "./schedule/linear.ts";
+export { makeSchedule, type Schedule, type ScheduleOptions } from "./schedule/schedule.ts";
+export { schedules } from "./schedules.ts";
+export { type SgdOptions, type SgdSlots, sgd } from "./sgd/sgd.ts";
+export { OptimizerState } from "./state.ts";

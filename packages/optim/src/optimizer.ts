@@ -1,0 +1,41 @@
+import type { FloatDType, Tensor, WideDType } from "@ft/tensor";
+import type { Role } from "./role.ts";
+
+/** An optimizer's state of one parameter, by slot name: `{ m, v }`. */
+export type Slots = { readonly [slot: string]: Tensor };
+
+/** A number of this step, as a 0-d tensor in f32 (f64 for f64 parameters), so that a captured step can replay. */
+export type Scalar = Tensor<WideDType, readonly []>;
+
+/** Which parameter an optimizer is asked about. */
+export interface Place {
+  /** the checkpoint's own name, such as "model.layers.0.mlp.up_proj.weight" */
+  readonly name: string;
+  readonly role: Role;
+  readonly param: Tensor<FloatDType>;
+}
+
+/**
+ * How one tensor is trained. Pure to its author and per tensor, with named typed slots `S` and named scalars `C`:
+ * OptimizerState applies it to a whole model, saves it and resumes it without further code.
+ */
+export interface Optimizer<S extends Slots, C extends string> {
+  readonly name: string;
+  /** Slots before the first step, usually zeros. */
+  init(at: Place): S;
+  /** What changes from step to step, on the host in f64 (β₂ᵗ loses digits in f32). `step` counts from 1. */
+  scalars(at: { readonly step: number; readonly lr: number }): { readonly [K in C]: number };
+  /** The next value and slots. May take over the buffers of param and slots (donate); never those of grad or scalars. */
+  step(
+    at: Place & {
+      readonly grad: Tensor<FloatDType>;
+      readonly slots: S;
+      readonly scalars: { readonly [K in C]: Scalar };
+    },
+  ): { readonly param: Tensor<FloatDType>; readonly slots: S };
+  /** The value to evaluate, save and export, where it is not the value being trained (schedule-free and averaging methods). */
+  evaluated?(at: Place & { readonly slots: S }): Tensor<FloatDType>;
+}
+
+/** An optimizer whose slots and scalars are not known by type: what the trainer and the groups handle. */
+export type AnyOptimizer = Optimizer<Slots, string>;

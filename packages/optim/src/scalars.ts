@@ -1,0 +1,46 @@
+import {
+  type Backend,
+  defineOp,
+  type FloatDType,
+  FtError,
+  type Op,
+  run,
+  scalar,
+  type Tensor,
+  type View,
+  type WideDType,
+} from "@ft/tensor";
+import type { Scalar } from "./optimizer.ts";
+
+/** A 0-d tensor in the dtype that a parameter's arithmetic is done in. */
+export function wideScalar(backend: Backend, dtype: WideDType, value: number): Scalar {
+  return dtype === "f64" ? scalar(backend, "f64", value) : scalar(backend, "f32", value);
+}
+
+type Pack = { in: { [name: string]: View }; out: { y: View }; attrs: { dtype: WideDType }; keeps: {}; saved: {} };
+
+/** Lays 0-d tensors side by side, so that many numbers cost one wait. */
+const packOp: Op<Pack> = defineOp<Pack>({
+  name: "optim/pack",
+  keeps: () => ({}),
+  infer: ({ in: xs, attrs: { dtype } }) => ({ out: { y: { dtype, shape: [Object.keys(xs).length] } }, saved: {} }),
+  forward(p, { in: xs, attrs: { dtype } }) {
+    const parts = Object.values(xs).map((x) => p.reshape(p.cast(x, dtype), [1]));
+    return { out: { y: p.concat(parts, 0) }, saved: {} };
+  },
+});
+
+/** The numbers in 0-d tensors, read from the backend at once and in order. */
+export async function readScalars(tensors: readonly Tensor<FloatDType, readonly []>[]): Promise<number[]> {
+  if (tensors.length === 0) return [];
+  const wrong = tensors.find((x) => x.shape.length > 0);
+  if (wrong) throw new FtError("shape", `[readScalars] got ${wrong}`, "pass 0-d tensors");
+  const inputs = Object.fromEntries(tensors.map((x, i) => [`x${i}`, x]));
+  const dtype = tensors.some((x) => x.dtype === "f64") ? "f64" : "f32";
+  const packed = run(packOp, { in: inputs, attrs: { dtype }, axes: { y: ["scalar"] } }).y;
+  try {
+    return Array.from(await packed.read(), Number);
+  } finally {
+    packed.dispose();
+  }
+}
