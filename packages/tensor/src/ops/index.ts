@@ -1,6 +1,7 @@
 export * from "./adamw/adamw.ts";
 export * from "./add/add.ts";
 export * from "./attention/attention.ts";
+export * from "./cast/cast.ts";
 export * from "./cachedAttention/cachedAttention.ts";
 export * from "./divide/divide.ts";
 export * from "./dropout/dropout.ts";
@@ -14,6 +15,7 @@ export * from "./rmsNorm/rmsNorm.ts";
 export * from "./rope/rope.ts";
 export * from "./scale/scale.ts";
 export * from "./sgd/sgd.ts";
+export * from "./slice/slice.ts";
 export * from "./splitLast/splitLast.ts";
 export * from "./sum/sum.ts";
 export * from "./sumSquares/sumSquares.ts";

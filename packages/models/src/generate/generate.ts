@@ -1,0 +1,51 @@
+import { FtError, philox, tensor } from "@ft/tensor";
+import type { CausalLm } from "../causal-lm.ts";
+import { checkSampling, type SamplingOptions, sampleToken } from "./sample.ts";
+
+export interface GenerateOptions extends SamplingOptions {
+  /** most tokens to add to the prompt */
+  readonly maxNewTokens?: number;
+  /** tokens that end the answer, not part of it; the model's own by default */
+  readonly stopIds?: readonly number[];
+  /** sampling draws from (seed, index of the new token) alone */
+  readonly seed?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** stream of the random numbers that sampling draws from */
+const samplingStream = 0x67656e;
+
+/**
+ * Continues `prompt`, one token id at a time, over a key/value cache. Ends at a stop id, after maxNewTokens, or where the
+ * model's context is full.
+ */
+export async function* generate(model: CausalLm, prompt: readonly number[], options: GenerateOptions = {}): AsyncGenerator<number, void, void> {
+  const { maxNewTokens = 256, stopIds = model.config.eosTokenIds, seed = 0, signal } = options;
+  checkSampling(options);
+  checkPrompt(model, prompt);
+  const room = model.config.maxPositions - prompt.length;
+  const stops = new Set(stopIds);
+  const count = Math.min(maxNewTokens, room);
+  using cache = model.createCache(1, prompt.length + count);
+  let ids: readonly number[] = prompt;
+  for (let i = 0; i < count; i++) {
+    signal?.throwIfAborted();
+    using input = tensor(model.backend, "i32", ["batch", "seq"], [1, ids.length], Int32Array.from(ids));
+    using logits = model.advance(input, cache);
+    const scores = await logits.read();
+    const next = sampleToken(scores, options, philox(seed, samplingStream, i)(0));
+    if (stops.has(next)) return;
+    yield next;
+    ids = [next];
+  }
+}
+
+function checkPrompt(model: CausalLm, prompt: readonly number[]): void {
+  const { maxPositions, vocabSize } = model.config;
+  if (prompt.length === 0) throw new FtError("input", "[generate] the prompt has no tokens", "pass at least one, such as the model's BOS");
+  if (prompt.length >= maxPositions)
+    throw new FtError("input", `[generate] the prompt has ${prompt.length} tokens, the model's context ${maxPositions}`, "shorten the prompt");
+  const strange = prompt.find((id) => !Number.isSafeInteger(id) || id < 0 || id >= vocabSize);
+  if (strange !== undefined)
+    throw new FtError("input", `[generate] token ${strange} is not in the vocabulary of ${vocabSize}`, "use the tokenizer that belongs to the model");
+}

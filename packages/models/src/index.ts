@@ -1,0 +1,11 @@
+export * from "./batch.ts";
+export * from "./causal-lm.ts";
+export { configFromGguf, type GgufFacts } from "./config/from-gguf.ts";
+export { configFromHf } from "./config/from-hf.ts";
+export type { LlamaConfig } from "./config/llama-config.ts";
+export { type GenerateOptions, generate } from "./generate/generate.ts";
+export { argmax, type SamplingOptions, sampleToken } from "./generate/sample.ts";
+export { KvCache } from "./kv-cache.ts";
+export { Llama } from "./llama/llama.ts";
+export { parameterShapes } from "./llama/names.ts";
+export { type LoadModelOptions, loadModel, readHfConfig } from "./load.ts";

@@ -1,0 +1,44 @@
+import { FtError } from "@ft/tensor";
+import type { WeightSource } from "@ft/weights";
+import type { LlamaConfig } from "../config/llama-config.ts";
+import { ggufName, parameterShapes } from "./names.ts";
+import { unpermuteRows } from "./unpermute.ts";
+
+/** Where a weight lies in its file, the shape it must have, and how its values are put in order. */
+export interface StoredWeight {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly transform?: <T extends Float32Array<ArrayBuffer> | Float64Array<ArrayBuffer>>(data: T) => T;
+}
+
+/** The weights of a model by Hugging Face name, after checking that the file holds all of them and nothing else. */
+export function weightMap(source: WeightSource, config: LlamaConfig): ReadonlyMap<string, StoredWeight> {
+  const stored = new Map<string, StoredWeight>();
+  for (const [name, shape] of parameterShapes(config))
+    stored.set(name, source.format === "gguf" ? ggufWeight(name, shape, config) : { name, shape });
+  const expected = new Set([...stored.values()].map((weight) => weight.name));
+  const missing = [...expected].filter((name) => !source.tensors.has(name));
+  const unexpected = [...source.tensors.keys()].filter((name) => !expected.has(name) && !ignorable(name));
+  if (missing.length > 0 || unexpected.length > 0) throw mismatch(source.path, missing, unexpected);
+  return stored;
+}
+
+/** llama.cpp stores the rows of q and k in pairs; they are put back into halves. */
+function ggufWeight(name: string, shape: readonly number[], { heads, kvHeads, headDim }: LlamaConfig): StoredWeight {
+  const count = name.includes(".q_proj.") ? heads : name.includes(".k_proj.") ? kvHeads : undefined;
+  const at = { name: ggufName(name), shape };
+  return count === undefined ? at : { ...at, transform: (data) => unpermuteRows(data, count, headDim) };
+}
+
+/** Tensors some files carry beside the weights: a copy of a tied head, precomputed rotary tables. */
+function ignorable(name: string): boolean {
+  return name === "lm_head.weight" || name === "rope_freqs.weight" || name.endsWith("rotary_emb.inv_freq");
+}
+
+function mismatch(path: string, missing: readonly string[], unexpected: readonly string[]): FtError {
+  const some = (names: readonly string[]): string => `${names.slice(0, 3).join(", ")}${names.length > 3 ? ", ..." : ""}`;
+  const parts: string[] = [];
+  if (missing.length > 0) parts.push(`${missing.length} weights are missing (${some(missing)})`);
+  if (unexpected.length > 0) parts.push(`${unexpected.length} are unexpected (${some(unexpected)})`);
+  return new FtError("format", `[model] ${path}: ${parts.join("; ")}`, "the config describes another model than the weights");
+}

@@ -1,0 +1,103 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { DenseLinear, inverseFrequencies } from "@ft/nn";
+import { type Axes, type Backend, FtError, type Parameter, tensor, type WideDType } from "@ft/tensor";
+import { loadTensor, openWeights, type WeightSource } from "@ft/weights";
+import { configFromGguf } from "./config/from-gguf.ts";
+import { configFromHf } from "./config/from-hf.ts";
+import type { LlamaConfig } from "./config/llama-config.ts";
+import { type Frequencies, LlamaBlock } from "./llama/block.ts";
+import { Llama } from "./llama/llama.ts";
+import { hasBias, type Projection } from "./llama/names.ts";
+import { weightMap } from "./llama/weight-map.ts";
+
+export interface LoadModelOptions {
+  readonly backend: Backend;
+  /** what weights are held and activations computed in; f64 is for gradient checks */
+  readonly dtype?: WideDType;
+}
+
+type Weight = <const A extends Axes>(name: string, axes: A) => Promise<Parameter<WideDType, A>>;
+
+/** A causal language model from a Hugging Face folder (config.json and safetensors) or a .gguf file. */
+export async function loadModel(path: string, { backend, dtype = "f32" }: LoadModelOptions): Promise<Llama> {
+  await using source = await openWeights(path);
+  const config = await readConfig(path, source);
+  const stored = weightMap(source, config);
+  const made: Disposable[] = [];
+  const weight: Weight = async (name, axes) => {
+    const { name: at, ...rest } = stored.get(name) ?? { name };
+    const loaded = await loadTensor(source, at, backend, { dtype, axes, ...rest });
+    made.push(loaded);
+    return loaded;
+  };
+  try {
+    const embedding = await weight("model.embed_tokens.weight", ["vocab", "hidden"]);
+    const blocks: LlamaBlock[] = [];
+    for (let layer = 0; layer < config.layers; layer++) blocks.push(await loadBlock(config, layer, weight));
+    const norm = await weight("model.norm.weight", ["hidden"]);
+    const head = config.tieWordEmbeddings ? embedding : await weight("lm_head.weight", ["vocab", "hidden"]);
+    const frequencies = await loadFrequencies(backend, config, source);
+    return new Llama(config, backend, dtype, { embedding, blocks, norm, head, frequencies });
+  } catch (error) {
+    for (const loaded of made) loaded[Symbol.dispose]();
+    throw error;
+  }
+}
+
+async function loadBlock(config: LlamaConfig, layer: number, weight: Weight): Promise<LlamaBlock> {
+  const at = `model.layers.${layer}`;
+  const linear = async (path: Projection): Promise<DenseLinear<"in", "out">> =>
+    new DenseLinear(
+      await weight(`${at}.${path}.weight`, ["out", "in"]),
+      hasBias(config, path) ? await weight(`${at}.${path}.bias`, ["out"]) : undefined,
+    );
+  return new LlamaBlock(config, {
+    inputNorm: await weight(`${at}.input_layernorm.weight`, ["hidden"]),
+    postAttentionNorm: await weight(`${at}.post_attention_layernorm.weight`, ["hidden"]),
+    linears: {
+      "self_attn.q_proj": await linear("self_attn.q_proj"),
+      "self_attn.k_proj": await linear("self_attn.k_proj"),
+      "self_attn.v_proj": await linear("self_attn.v_proj"),
+      "self_attn.o_proj": await linear("self_attn.o_proj"),
+      "mlp.gate_proj": await linear("mlp.gate_proj"),
+      "mlp.up_proj": await linear("mlp.up_proj"),
+      "mlp.down_proj": await linear("mlp.down_proj"),
+    },
+  });
+}
+
+/** From the config; a GGUF file brings Llama 3's scaling as divisors, in rope_freqs.weight. */
+async function loadFrequencies(backend: Backend, config: LlamaConfig, source: WeightSource): Promise<Frequencies> {
+  const values = inverseFrequencies({ theta: config.ropeTheta, headDim: config.headDim, scaling: config.ropeScaling });
+  if (source.tensors.has("rope_freqs.weight")) {
+    const divisors = await source.read("rope_freqs.weight", "f32");
+    for (const [i, divisor] of divisors.entries()) values[i]! /= divisor;
+  }
+  return tensor(backend, "f32", ["frequency"], [values.length], values);
+}
+
+/** The model's config from beside its weights: config.json of a folder, the metadata of a GGUF file. */
+async function readConfig(path: string, source: WeightSource): Promise<LlamaConfig> {
+  if (source.format !== "gguf") return readHfConfig(path);
+  const table = source.tensors.get("token_embd.weight");
+  if (table === undefined)
+    throw new FtError("format", `[model] ${path} has no token_embd.weight`, "it holds no language model");
+  const facts = { tensors: new Set(source.tensors.keys()), vocabSize: table.shape[0] ?? 0 };
+  return configFromGguf(source.metadata, path, facts);
+}
+
+/** config.json of a Hugging Face folder. */
+export async function readHfConfig(folder: string): Promise<LlamaConfig> {
+  const file = join(folder, "config.json");
+  const text = await readFile(file, "utf8").catch((cause: unknown) => {
+    throw new FtError("missing", `[model] ${file} cannot be read`, "a model folder holds config.json beside its weights", { cause });
+  });
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new FtError("format", `[model] ${file} is not JSON`, "restore the file from where the model came from", { cause });
+  }
+  return configFromHf(json, file);
+}

@@ -1,0 +1,3 @@
+export * from "./dense-linear.ts";
+export * from "./linear.ts";
+export * from "./rope-frequencies.ts";
