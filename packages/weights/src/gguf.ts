@@ -1,6 +1,7 @@
 import { FtError } from "@ft/tensor";
 import { ByteCursor } from "./byte-cursor.ts";
 import { type DataFile, openDataFile, otherKind } from "./data-file.ts";
+import { elementCount } from "./element-count.ts";
 import { ggufEncodings } from "./encoding.ts";
 import { readMetadata, readString } from "./gguf-metadata.ts";
 import { clip } from "./json-reader.ts";
@@ -118,11 +119,8 @@ function place(
     const where = `tensor "${clip(name)}"`;
     const encoding = ggufEncodings.get(type);
     if (!encoding) throw fail(`${where} has the unknown type number ${type}`);
-    let size = 1;
-    for (const d of shape) {
-      size *= d;
-      if (!Number.isSafeInteger(size)) throw fail(`${where}: the sizes ${shape.join("×")} multiply to more than 2^53`);
-    }
+    const size = elementCount(shape);
+    if (size === undefined) throw fail(`${where}: the sizes ${shape.join("×")} multiply to more than 2^53`);
     const row = shape.at(-1) ?? 1;
     if (row % encoding.elements !== 0)
       throw fail(

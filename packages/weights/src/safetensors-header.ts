@@ -1,5 +1,6 @@
 import { FtError } from "@ft/tensor";
 import { type DataFile, otherKind } from "./data-file.ts";
+import { elementCount } from "./element-count.ts";
 import { safetensorsEncodings } from "./encoding.ts";
 import { clip, JsonReader } from "./json-reader.ts";
 import type { StoredTensor } from "./source.ts";
@@ -119,12 +120,8 @@ function locate(entry: Entry, file: DataFile, dataStart: number, fail: (what: st
   const encoding = safetensorsEncodings.get(dtype);
   const where = `tensor "${clip(name)}"`;
   if (!encoding) throw fail(`${where} has the unknown dtype "${clip(dtype)}"`);
-  let size = 1;
-  for (const d of shape) {
-    size *= d;
-    // Checked at every factor: a later 0 must not excuse a product that has lost its exactness.
-    if (!Number.isSafeInteger(size)) throw fail(`${where}: the sizes ${shape.join("×")} multiply to more than 2^53`);
-  }
+  const size = elementCount(shape);
+  if (size === undefined) throw fail(`${where}: the sizes ${shape.join("×")} multiply to more than 2^53`);
   const bytes = end - begin;
   if (size % encoding.elements !== 0 || (size / encoding.elements) * encoding.bytes !== bytes)
     throw fail(`${where}: ${dtype} of ${shape.join("×") || "scalar"} does not take the ${bytes} bytes it is given`);
