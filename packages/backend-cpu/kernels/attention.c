@@ -7,9 +7,9 @@
 
 typedef struct {
   const float *q, *k, *v, *dy;
-  const int32_t *segments;
+  const int32_t *segments, *start;
   float *y, *lse, *dq, *dk, *dv;
-  int64_t b, s, keys, start, h, hk, d; /* s queries at positions start..., `keys` rows in k and v per batch item */
+  int64_t b, s, keys, h, hk, d; /* s queries at positions start[b]..., `keys` rows in k and v per batch item */
   float scale;
 } attention;
 
@@ -101,7 +101,7 @@ static void attention_fwd_task(void *arg, int64_t task) {
   /* late blocks see most keys: they come first, so that no thread is left with a long one at the end */
   int64_t i0 = (blocks - 1 - task / (g->b * g->h)) * TILE, bh = task % (g->b * g->h), b = bh / g->h, head = bh % g->h;
   int64_t kv = (b * g->keys * g->hk + head / (g->h / g->hk)) * g->d, at = ((b * g->s + i0) * g->h + head) * g->d;
-  attend(g, g->q + at, g->start + i0, FT_MIN(TILE, g->s - i0), g->k + kv, g->v + kv,
+  attend(g, g->q + at, (g->start ? g->start[b] : 0) + i0, FT_MIN(TILE, g->s - i0), g->k + kv, g->v + kv,
          g->segments ? g->segments + b * g->s : 0, g->y + at, g->lse ? g->lse + bh * g->s + i0 : 0);
 }
 
@@ -173,7 +173,7 @@ void K(ft_attention_bwd)(const float *q, const float *k, const float *v, const i
 /* one query of one head against the cache: bound by reading it */
 static void decode_task(void *arg, int64_t task) {
   const attention *g = arg;
-  int64_t head = task % g->h, row = task / g->h, b = row / g->s, n = g->start + row % g->s + 1, d = g->d, ldk = g->hk * d;
+  int64_t head = task % g->h, row = task / g->h, b = row / g->s, n = g->start[b] + row % g->s + 1, d = g->d, ldk = g->hk * d;
   const float *q = g->q + task * d;
   const float *k = g->k + (b * g->keys * g->hk + head / (g->h / g->hk)) * d;
   const float *v = g->v + (b * g->keys * g->hk + head / (g->h / g->hk)) * d;
@@ -216,9 +216,9 @@ static void decode_task(void *arg, int64_t task) {
   }
 }
 
-void K(ft_attention_cached)(const float *q, const float *k, const float *v, int64_t b, int64_t sq, int64_t T, int64_t start,
-                            int64_t h, int64_t hk, int64_t d, float scale, float *y) {
-  attention g = {.q = q, .k = k, .v = v, .y = y, .b = b, .s = sq, .keys = T, .start = start, .h = h, .hk = hk, .d = d,
+void K(ft_attention_cached)(const float *q, const float *k, const float *v, const int32_t *start, int64_t b,
+                            int64_t sq, int64_t T, int64_t h, int64_t hk, int64_t d, float scale, float *y) {
+  attention g = {.q = q, .k = k, .v = v, .start = start, .y = y, .b = b, .s = sq, .keys = T, .h = h, .hk = hk, .d = d,
                  .scale = scale};
   if (sq <= 8) ft_parallel(b * sq * h, decode_task, &g);
   else ft_parallel(b * h * ceil_div(sq, TILE), attention_fwd_task, &g);

@@ -116,12 +116,12 @@ FT_KERNEL(void, ft_attention_bwd,
            float *dv),
           (q, k, v, segments, y, lse, dy, b, s, h, hk, d, scale, dq, dk, dv))
 
-/* Against a cache: q, y [b,sq,h,d]; k, v [b,T,hk,d]. Query i stands at position start + i and sees keys
- * 0..start+i; start + sq <= T. */
+/* Against a cache: q, y [b,sq,h,d]; k, v [b,T,hk,d]; start [b]. Query i of batch item r stands at position start[r] + i and
+ * sees keys 0..start[r]+i; start[r] + sq <= T. */
 FT_KERNEL(void, ft_attention_cached,
-          (const float *q, const float *k, const float *v, int64_t b, int64_t sq, int64_t T, int64_t start, int64_t h,
+          (const float *q, const float *k, const float *v, const int32_t *start, int64_t b, int64_t sq, int64_t T, int64_t h,
            int64_t hk, int64_t d, float scale, float *y),
-          (q, k, v, b, sq, T, start, h, hk, d, scale, y))
+          (q, k, v, start, b, sq, T, h, hk, d, scale, y))
 
 /* ---- loss ---- */
 

@@ -106,10 +106,10 @@ export interface NativeKernels {
       q: F32,
       k: F32,
       v: F32,
+      start: I32,
       b: number,
       sq: number,
       capacity: number,
-      start: number,
       h: number,
       hk: number,
       d: number,
@@ -202,7 +202,7 @@ export const prototypes: Readonly<Record<keyof NativeKernels, string>> = {
   attention_bwd:
     "void ft_attention_bwd(const float *q, const float *k, const float *v, const int32_t *segments, const float *y, const float *lse, const float *dy, int64_t b, int64_t s, int64_t h, int64_t hk, int64_t d, float scale, float *dq, float *dk, float *dv)",
   attention_cached:
-    "void ft_attention_cached(const float *q, const float *k, const float *v, int64_t b, int64_t sq, int64_t T, int64_t start, int64_t h, int64_t hk, int64_t d, float scale, float *y)",
+    "void ft_attention_cached(const float *q, const float *k, const float *v, const int32_t *start, int64_t b, int64_t sq, int64_t T, int64_t h, int64_t hk, int64_t d, float scale, float *y)",
   cross_entropy:
     "int ft_cross_entropy(const float *x, const float *w, const int32_t *targets, int64_t rows, int64_t h, int64_t vocab, int64_t chunk, double *loss, double *count, float *dx, float *dw)",
   adamw:
