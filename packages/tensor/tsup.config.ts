@@ -1,9 +1,3 @@
-import { defineConfig } from "tsup";
+import { library } from "../../tools/tsup.ts";
 
-export default defineConfig({
-  entry: { index: "src/index.ts", "ops/index": "src/ops/index.ts" },
-  format: "esm",
-  target: "es2022",
-  dts: true,
-  clean: true,
-});
+export default library({ index: "src/index.ts", "ops/index": "src/ops/index.ts" });
