@@ -28,7 +28,7 @@ export interface Optimizer<S extends Slots, C extends string> {
   /** The next value and slots. May take over the buffers of param and slots (donate); never those of grad or scalars. */
   step(
     at: Place & {
-      readonly grad: Tensor<FloatDType>;
+      readonly grad: Tensor;
       readonly slots: S;
       readonly scalars: { readonly [K in C]: Scalar };
     },

@@ -1,7 +1,6 @@
 import {
   type Backend,
   defineOp,
-  type FloatDType,
   FtError,
   type Op,
   run,
@@ -31,7 +30,7 @@ const packOp: Op<Pack> = defineOp<Pack>({
 });
 
 /** The numbers in 0-d tensors, read from the backend at once and in order. */
-export async function readScalars(tensors: readonly Tensor<FloatDType, readonly []>[]): Promise<number[]> {
+export async function readScalars(tensors: readonly Tensor[]): Promise<number[]> {
   if (tensors.length === 0) return [];
   const wrong = tensors.find((x) => x.shape.length > 0);
   if (wrong) throw new FtError("shape", `[readScalars] got ${wrong}`, "pass 0-d tensors");

@@ -1,13 +1,4 @@
-import {
-  type FloatDType,
-  FtError,
-  type Parameter,
-  sameShape,
-  scope,
-  type Tensor,
-  type WideDType,
-  wideOf,
-} from "@ft/tensor";
+import { FtError, type Parameter, sameShape, scope, type Tensor, type WideDType, wideOf } from "@ft/tensor";
 import type { AnyOptimizer, Place, Scalar, Slots } from "./optimizer.ts";
 import { defaultRole, type Role } from "./role.ts";
 import { wideScalar } from "./scalars.ts";
@@ -43,7 +34,7 @@ export class OptimizerState implements Disposable {
    * One optimizer step, counted from 1. Parameters without a gradient stay as they are, slots too, as in torch.
    * The gradients remain the caller's.
    */
-  step(grads: ReadonlyMap<string, Tensor<FloatDType>>, at: { readonly step: number; readonly lr: number }): void {
+  step(grads: ReadonlyMap<string, Tensor>, at: { readonly step: number; readonly lr: number }): void {
     const numbers = Object.entries(this.optimizer.scalars(at));
     const made = new Map<WideDType, { [name: string]: Scalar }>();
     for (const entry of this.#entries) {

@@ -1,4 +1,4 @@
-import { defineOp, type FloatDType, type Op, run, type Tensor, type View, wideOf } from "@ft/tensor";
+import { defineOp, type Op, run, type Tensor, type View, type WideDType, wideOf } from "@ft/tensor";
 import type { Scalar } from "../optimizer.ts";
 import { wideScalar } from "../scalars.ts";
 import { checkRange } from "../settings.ts";
@@ -21,15 +21,15 @@ const rescaleOp: Op<Rescale> = defineOp<Rescale>({
  * be scaled or the norm is not finite. One host read; the norm is that before clipping.
  */
 export async function clipByGlobalNorm(
-  grads: ReadonlyMap<string, Tensor<FloatDType>>,
+  grads: ReadonlyMap<string, Tensor>,
   maxNorm: number,
-): Promise<GlobalNorm & { readonly grads: ReadonlyMap<string, Tensor<FloatDType>> }> {
+): Promise<GlobalNorm & { readonly grads: ReadonlyMap<string, Tensor> }> {
   checkRange("maxNorm", maxNorm);
   const measured = await globalNorm(grads);
   const coefficient = maxNorm / (measured.norm + 1e-6);
   if (!Number.isFinite(measured.norm) || coefficient >= 1) return { ...measured, grads };
-  const by = new Map<string, Scalar>();
-  const clipped = new Map<string, Tensor<FloatDType>>();
+  const by = new Map<WideDType, Scalar>();
+  const clipped = new Map<string, Tensor>();
   for (const [name, grad] of grads) {
     const wide = wideOf(grad.dtype);
     const factor = by.get(wide) ?? wideScalar(grad.backend, wide, coefficient);

@@ -1,5 +1,5 @@
-import type { FloatDType, Tensor } from "@ft/tensor";
-import { sumSquares } from "@ft/tensor/ops";
+import { run, type Tensor } from "@ft/tensor";
+import { sumSquaresOp } from "@ft/tensor/ops";
 import { readScalars } from "../scalars.ts";
 
 /** The norm of all gradients together, and which of them are not finite. */
@@ -11,8 +11,8 @@ export interface GlobalNorm {
 }
 
 /** The global norm of gradients by name. Squares are summed per tensor by the backend and across tensors in f64; one host read. */
-export async function globalNorm(grads: ReadonlyMap<string, Tensor<FloatDType>>): Promise<GlobalNorm> {
-  const parts = [...grads.values()].map((grad) => sumSquares(grad));
+export async function globalNorm(grads: ReadonlyMap<string, Tensor>): Promise<GlobalNorm> {
+  const parts = [...grads.values()].map((grad) => run(sumSquaresOp, { in: { x: grad }, attrs: {}, axes: { y: [] } }).y);
   try {
     const squares = await readScalars(parts);
     const nonFinite = [...grads.keys()].filter((_, i) => !Number.isFinite(squares[i]));
