@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from transformers import (
     LlamaConfig,
     LlamaForCausalLM,
+    Trainer,
     get_constant_schedule_with_warmup,
     get_cosine_schedule_with_warmup,
     get_linear_schedule_with_warmup,
@@ -27,6 +28,7 @@ from common import fresh_folder, versions, write_json, write_tensors
 IGNORED = -100
 TRACE_STEPS = 20
 LEARNING_RATE = 1e-2
+FULL_LEARNING_RATE = 3e-3
 ADAMW = {"betas": [0.9, 0.999], "eps": 1e-8, "weightDecay": 0.01}
 
 BASE = dict(
@@ -218,11 +220,11 @@ def adapted_modules(model: PeftModel) -> list[str]:
     return sorted(name.removeprefix("base_model.model.") for name, m in model.named_modules() if hasattr(m, "lora_A"))
 
 
-def trace(model: PeftModel, batch: dict, schedule=None, max_norm: float | None = None) -> dict:
+def trace(model, batch: dict, schedule=None, max_norm: float | None = None, groups=None, lr: float = LEARNING_RATE) -> dict:
     """TRACE_STEPS steps of AdamW on one batch. losses[i] is the loss before step i + 1; the last one is after all steps."""
     params = [p for p in model.parameters() if p.requires_grad]
     options = dict(betas=tuple(ADAMW["betas"]), eps=ADAMW["eps"], weight_decay=ADAMW["weightDecay"])
-    optimizer = torch.optim.AdamW(params, lr=LEARNING_RATE, **options)
+    optimizer = torch.optim.AdamW(groups or params, lr=lr, **options)
     scheduler = schedule(optimizer) if schedule else None
     losses, rates, norms = [], [], []
     for _ in range(TRACE_STEPS):
@@ -238,6 +240,32 @@ def trace(model: PeftModel, batch: dict, schedule=None, max_norm: float | None =
     with torch.no_grad():
         losses.append((loss_sum(forward(model, batch), batch) / batch["targetTokens"]).item())
     return {"losses": losses, "learningRates": rates, "gradNorms": norms}
+
+
+def sensitivity(folder: Path, batch: dict, seed: int, steps: dict, final: dict[str, torch.Tensor]) -> dict:
+    """How far the trace moves when each weight of the adapter starts off by about one part in a million."""
+    model = with_lora(folder, lora_config(), seed)
+    with torch.no_grad():
+        for p in model.parameters():
+            if p.requires_grad:
+                p.mul_(1 + 1e-6 * torch.randn_like(p))
+    moved = trace(model, batch)
+    losses = max(abs(a / b - 1) for a, b in zip(moved["losses"], steps["losses"], strict=True))
+    return {"perturbation": 1e-6, "losses": losses, "final": worst(adapter_state(model), final)}
+
+
+def full_trace(folder: Path, batch: dict, tensors: dict) -> dict:
+    """The same for all parameters, with transformers' groups: no decay for norms and biases."""
+    model = load(folder)
+    decayed = set(Trainer.get_decay_parameter_names(None, model))
+    named = dict(model.named_parameters())
+    groups = [
+        {"params": [p for name, p in named.items() if name in decayed]},
+        {"params": [p for name, p in named.items() if name not in decayed], "weight_decay": 0.0},
+    ]
+    steps = trace(model, batch, groups=groups, lr=FULL_LEARNING_RATE)
+    tensors.update({f"full.final.{name}": named[name] for name in ("model.embed_tokens.weight", "model.norm.weight")})
+    return {"learningRate": FULL_LEARNING_RATE, "notDecayed": [name for name in named if name not in decayed], **steps}
 
 
 SCHEDULES = {
@@ -342,13 +370,17 @@ def generate(name: str) -> None:
               "trainableParameters": lora.get_nb_trainable_parameters()[0], "allParameters": lora.get_nb_trainable_parameters()[1]}  # fmt: skip
     steps = trace(lora, padded)
     assert steps["losses"][-1] < 0.5 * steps["losses"][0], "the trace hardly moves"
-    tensors.update({f"lora.final.{k}": v for k, v in adapter_state(lora).items()})
+    final = adapter_state(lora)
+    tensors.update({f"lora.final.{k}": v for k, v in final.items()})
 
     golden = {
         "case": name, "versions": versions("torch", "transformers", "peft", "safetensors"), "dtype": "float32",
         "padded": padded, "packed": packed, "loss": loss, "lora": record,
-        "trace": {"optimizer": "adamw", "learningRate": LEARNING_RATE, **ADAMW, **steps},
+        "trace": {"optimizer": "adamw", "learningRate": LEARNING_RATE, **ADAMW, **steps, "sensitivity": sensitivity(folder, padded, lora_seed, steps, final)},
     }  # fmt: skip
+    if name in ("gqa", "mha-tied"):
+        golden["full"] = full_trace(folder, padded, tensors)
+        assert golden["full"]["losses"][-1] < 0.7 * golden["full"]["losses"][0]
     if name == "gqa":
         golden["schedules"] = schedule_traces(folder, padded, lora_seed, tensors)
         golden["init"] = initialisation(folder)
