@@ -1,9 +1,11 @@
 import { Environment, Interpreter } from "@huggingface/jinja";
+import { isRecord } from "../rows/conversation.ts";
 
 /** Far above what any real template needs; low enough that a hostile one ends in about a second. */
 const limits = { steps: 2_000_000, characters: 1 << 26, range: 1 << 16 };
 
 interface RuntimeValue {
+  readonly type: string;
   readonly value: unknown;
 }
 
@@ -29,12 +31,32 @@ export class BoundedInterpreter extends Base {
 
   override evaluate(statement: unknown, environment: unknown): RuntimeValue {
     if (++this.#steps > limits.steps) throw new Error(`more than ${limits.steps} steps`);
-    const result = super.evaluate(statement, environment);
+    const result = this.#strip(statement, environment) ?? super.evaluate(statement, environment);
     const { value } = result;
     if ((typeof value === "string" || Array.isArray(value)) && value.length > limits.characters) {
       throw new Error(`a value longer than ${limits.characters}`);
     }
     return result;
+  }
+
+  /** Python's `text.strip(characters)` and its kin: the library ignores the argument and strips white space always. */
+  #strip(call: unknown, environment: unknown): RuntimeValue | undefined {
+    if (!isRecord(call) || call.type !== "CallExpression" || !Array.isArray(call.args) || call.args.length !== 1)
+      return;
+    const callee = call.callee;
+    if (!isRecord(callee) || callee.computed === true || !isRecord(callee.property)) return;
+    const method = callee.property.value;
+    if (method !== "strip" && method !== "lstrip" && method !== "rstrip") return;
+    const text = this.evaluate(callee.object, environment);
+    const characters = this.evaluate(call.args[0], environment);
+    if (typeof text.value !== "string" || typeof characters.value !== "string") return;
+    const all = [...text.value];
+    const set = new Set(characters.value);
+    let from = 0;
+    let to = all.length;
+    if (method !== "rstrip") while (from < to && set.has(all[from] ?? "")) from++;
+    if (method !== "lstrip") while (to > from && set.has(all[to - 1] ?? "")) to--;
+    return Reflect.construct(text.constructor, [all.slice(from, to).join("")]);
   }
 }
 

@@ -53,13 +53,15 @@ export class ChatTemplate {
   }
 
   /**
-   * The text of a chat.
+   * The text of a chat. Further fields of a message (`name`, `tool_calls`) reach the template as they are.
    * @throws FtError "data" with the template's own message where it refuses the messages, or where it does not end
    */
   render(messages: readonly Message[], options: RenderOptions = {}): string {
     const variables = {
       ...this.#variables,
-      messages: messages.map(({ role, content }) => ({ role, content })),
+      messages: messages.map((message) =>
+        Object.fromEntries(Object.entries(message).filter(([field]) => field !== "train")),
+      ),
       add_generation_prompt: options.addGenerationPrompt ?? false,
       ...(options.tools === undefined ? {} : { tools: options.tools }),
     };
