@@ -1,0 +1,127 @@
+import fc from "fast-check";
+import { beforeAll, describe, expect, it } from "vitest";
+import { available, expectWithin, native, property, sameOnThreads, values } from "./native-support.ts";
+
+const rowsAndColumns = fc.tuple(fc.integer({ min: 1, max: 70 }), fc.integer({ min: 1, max: 300 }));
+const sum = (n: number, f: (i: number) => number): number => {
+  let total = 0;
+  for (let i = 0; i < n; i++) total += f(i);
+  return total;
+};
+
+describe.skipIf(!native).each(available)("row kernels on %s", (level) => {
+  const k = native!.kernels;
+  beforeAll(() => void native!.select(level));
+
+  it("rmsNorm and its gradients agree with f64", () => {
+    fc.assert(
+      fc.property(rowsAndColumns, ([rows, h]) => {
+        const [x, w, dy, eps] = [values(rows * h, 1), values(h, 2), values(rows * h, 3), 1e-5];
+        const [y, rstd, dx, dw, inPlace] = sameOnThreads(() => {
+          const [a, b, c, d] = [x.slice(), new Float32Array(rows), new Float32Array(rows * h), new Float32Array(h)];
+          k.rmsnorm_fwd(a, w, eps, rows, h, a, b);
+          k.rmsnorm_bwd(x, w, b, dy, rows, h, c, d);
+          const e = dy.slice();
+          k.rmsnorm_bwd(x, w, b, e, rows, h, e, null);
+          k.rmsnorm_bwd(x, w, b, dy, rows, h, null, d);
+          return [a, b, c, d, e] as const;
+        });
+        const at = (r: number, i: number): number => x[r * h + i]!;
+        const scale = Array.from({ length: rows }, (_, r) => 1 / Math.sqrt(sum(h, (i) => at(r, i) ** 2) / h + eps));
+        const row = (e: number): number => Math.floor(e / h);
+        const big = Array.from(x, (_, e) => 1 + scale[row(e)]!);
+        expectWithin(rstd!, scale, scale, 1e-6);
+        expectWithin(
+          y!,
+          Array.from(x, (v, e) => v * scale[row(e)]! * w[e % h]!),
+          big,
+          1e-6,
+        );
+        const along = scale.map((s, r) => (sum(h, (i) => w[i]! * dy[r * h + i]! * at(r, i)) * s ** 3) / h);
+        const exact = Array.from(x, (v, e) => scale[row(e)]! * w[e % h]! * dy[e]! - v * along[row(e)]!);
+        expectWithin(dx!, exact, big, 4e-6);
+        expect(inPlace).toEqual(dx);
+        const columns = Array.from({ length: h }, (_, i) => sum(rows, (r) => dy[r * h + i]! * at(r, i) * scale[r]!));
+        const sizes = Array.from({ length: h }, (_, i) => 1 + sum(rows, (r) => Math.abs(at(r, i) * scale[r]!)));
+        expectWithin(dw!, columns, sizes, 2e-6);
+      }),
+      property(40),
+    );
+  });
+
+  it("rope rotates halves by position times frequency, and back", () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 50 }),
+        fc.integer({ min: 1, max: 5 }),
+        fc.integer({ min: 1, max: 40 }),
+        (tokens, heads, half) => {
+          const d = 2 * half;
+          const x = values(tokens * heads * d, 1);
+          const positions = Int32Array.from({ length: tokens }, (_, t) => (t * 977) % 8192);
+          const frequencies = Float32Array.from({ length: half }, (_, i) => 10_000 ** (-i / half));
+          const [y, back] = sameOnThreads(() => {
+            const out = x.slice();
+            k.rope(out, positions, frequencies, tokens, heads, d, 1, out);
+            const again = new Float32Array(out.length);
+            k.rope(out, positions, frequencies, tokens, heads, d, -1, again);
+            return [out, again] as const;
+          });
+          const exact = Array.from(x, (v, e) => {
+            const i = e % d;
+            // the angle is an f32 product: its rounding is part of the definition (as in transformers)
+            const angle = Math.fround(positions[Math.floor(e / (heads * d))]! * frequencies[i % half]!);
+            return i < half
+              ? v * Math.cos(angle) - x[e + half]! * Math.sin(angle)
+              : v * Math.cos(angle) + x[e - half]! * Math.sin(angle);
+          });
+          expectWithin(y!, exact, 1, 3e-7);
+          expectWithin(back!, x, 1, 6e-7);
+        },
+      ),
+      property(40),
+    );
+  });
+
+  it("embedding copies rows and refuses ids outside the table", () => {
+    const [vocab, h] = [13, 37];
+    const table = values(vocab * h, 1);
+    const ids = Int32Array.from({ length: 100 }, (_, i) => (i * 5) % vocab);
+    const [out] = sameOnThreads(() => {
+      const rows = new Float32Array(100 * h);
+      expect(k.embedding(table, vocab, ids, 100, h, rows)).toBe(-1);
+      return [rows];
+    });
+    for (const [i, id] of ids.entries())
+      expect(out!.subarray(i * h, (i + 1) * h)).toEqual(table.subarray(id * h, (id + 1) * h));
+    for (const bad of [-1, vocab, 2 ** 31 - 1]) {
+      const wrong = ids.slice();
+      wrong[42] = bad;
+      const untouched = new Float32Array(100 * h).fill(5);
+      expect(k.embedding(table, vocab, wrong, 100, h, untouched)).toBe(42);
+      expect(untouched.every((e) => e === 5)).toBe(true);
+    }
+  });
+
+  it("the gradient of embedding adds rows in order and skips negative ids", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 60 }), fc.integer({ min: 1, max: 300 }), (n, h) => {
+        const vocab = 7;
+        const dy = values(n * h, 2);
+        const ids = Int32Array.from({ length: n }, (_, i) => ((i * 11) % 9) - 2);
+        const [got] = sameOnThreads(() => {
+          const out = new Float32Array(vocab * h).fill(Number.NaN);
+          expect(k.embedding_bwd(dy, ids, n, h, vocab, out)).toBe(-1);
+          return [out];
+        });
+        const expected = new Float32Array(vocab * h);
+        for (const [i, id] of ids.entries())
+          if (id >= 0) for (let c = 0; c < h; c++) expected[id * h + c]! += dy[i * h + c]!;
+        expect(got).toEqual(expected);
+        ids[n - 1] = vocab;
+        expect(k.embedding_bwd(dy, ids, n, h, vocab, expected)).toBe(n - 1);
+      }),
+      property(30),
+    );
+  });
+});
