@@ -26,7 +26,8 @@ export interface Batch {
 export function uploadBatch(backend: Backend, host: HostBatch, vocabSize: number): Batch {
   check("tokens", host.tokens, 0, vocabSize);
   check("targets", host.targets, Number.NEGATIVE_INFINITY, vocabSize);
-  const grid = (data: Int32Array<ArrayBuffer>): Grid => tensor(backend, "i32", ["batch", "seq"], [host.batch, host.seq], data);
+  const grid = (data: Int32Array<ArrayBuffer>): Grid =>
+    tensor(backend, "i32", ["batch", "seq"], [host.batch, host.seq], data);
   return {
     tokens: grid(host.tokens),
     targets: grid(host.targets),
@@ -38,5 +39,9 @@ export function uploadBatch(backend: Backend, host: HostBatch, vocabSize: number
 function check(name: string, ids: Int32Array, low: number, high: number): void {
   for (const id of ids)
     if (id < low || id >= high)
-      throw new FtError("data", `[batch] ${name} hold id ${id}, the model knows ${high} tokens`, "use the tokenizer that belongs to the model");
+      throw new FtError(
+        "data",
+        `[batch] ${name} hold id ${id}, the model knows ${high} tokens`,
+        "use the tokenizer that belongs to the model",
+      );
 }

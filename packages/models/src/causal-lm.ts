@@ -1,5 +1,5 @@
 import type { LinearHost } from "@ft/nn";
-import type { Backend, Parameter, Tensor, WideDType } from "@ft/tensor";
+import type { Tensor, WideDType } from "@ft/tensor";
 import type { Batch } from "./batch.ts";
 import type { LlamaConfig } from "./config/llama-config.ts";
 import type { KvCache } from "./kv-cache.ts";
@@ -12,15 +12,18 @@ export interface LossOptions {
 /** A causal language model: what training, generation and adapters need to know of it. */
 export interface CausalLm extends LinearHost, Disposable {
   readonly config: LlamaConfig;
-  readonly backend: Backend;
-  /** every float weight by its Hugging Face name; tied weights once */
-  parameters(): ReadonlyMap<string, Parameter>;
   /** Sum of token losses in nats, and the count of targets. */
-  loss(batch: Batch, options?: LossOptions): { loss: Tensor<WideDType, readonly []>; count: Tensor<WideDType, readonly []> };
+  loss(
+    batch: Batch,
+    options?: LossOptions,
+  ): { loss: Tensor<WideDType, readonly []>; count: Tensor<WideDType, readonly []> };
   /** Scores of the next token at every place, [batch, seq, vocab]. */
   logits(batch: Batch): Tensor<WideDType, readonly ["batch", "seq", "vocab"]>;
   /** Scores of the token after the last of `ids`, [batch, 1, vocab]; `cache` gains the ids, which follow what it holds. */
-  advance(ids: Tensor<"i32", readonly ["batch", "seq"]>, cache: KvCache): Tensor<WideDType, readonly ["batch", "last", "vocab"]>;
+  advance(
+    ids: Tensor<"i32", readonly ["batch", "seq"]>,
+    cache: KvCache,
+  ): Tensor<WideDType, readonly ["batch", "last", "vocab"]>;
   /** An empty key/value cache for `batch` rows of at most `capacity` tokens. */
   createCache(batch: number, capacity: number): KvCache;
   dispose(): void;

@@ -35,13 +35,18 @@ export class KvCache implements Disposable {
   /** Checks that `count` more tokens fit. */
   reserve(count: number): void {
     if (this.#length + count > this.capacity)
-      throw new FtError("input", `[cache] ${this.#length} tokens and ${count} more exceed the capacity of ${this.capacity}`, "shorten the prompt or ask for fewer tokens");
+      throw new FtError(
+        "input",
+        `[cache] ${this.#length} tokens and ${count} more exceed the capacity of ${this.capacity}`,
+        "shorten the prompt or ask for fewer tokens",
+      );
   }
 
   /** Writes a layer's new keys and values; the cached tensors it returns stay the cache's. */
   write(layer: number, start: Tensor<"i32", readonly ["batch"]>, k: Rows, v: Rows): { k: Cached; v: Cached } {
     const held = this.#layers[layer];
-    if (held === undefined) throw new FtError("input", `[cache] there is no layer ${layer}`, "use the cache of this model");
+    if (held === undefined)
+      throw new FtError("input", `[cache] there is no layer ${layer}`, "use the cache of this model");
     held.k = updateCache(held.k, k, start);
     held.v = updateCache(held.v, v, start);
     return held;

@@ -91,13 +91,20 @@ async function readConfig(path: string, source: WeightSource): Promise<LlamaConf
 export async function readHfConfig(folder: string): Promise<LlamaConfig> {
   const file = join(folder, "config.json");
   const text = await readFile(file, "utf8").catch((cause: unknown) => {
-    throw new FtError("missing", `[model] ${file} cannot be read`, "a model folder holds config.json beside its weights", { cause });
+    throw new FtError(
+      "missing",
+      `[model] ${file} cannot be read`,
+      "a model folder holds config.json beside its weights",
+      { cause },
+    );
   });
   let json: unknown;
   try {
     json = JSON.parse(text);
   } catch (cause) {
-    throw new FtError("format", `[model] ${file} is not JSON`, "restore the file from where the model came from", { cause });
+    throw new FtError("format", `[model] ${file} is not JSON`, "restore the file from where the model came from", {
+      cause,
+    });
   }
   return configFromHf(json, file);
 }

@@ -25,9 +25,9 @@ export async function goldenTensors(name: string): Promise<Map<string, Float32Ar
 export function goldenBatch(json: Record<string, any>): HostBatch & { targetTokens: number } {
   const ids = (key: string): Int32Array<ArrayBuffer> => Int32Array.from(json[key]);
   return {
-    batch: json["batch"],
-    seq: json["seq"],
-    targetTokens: json["targetTokens"],
+    batch: json.batch,
+    seq: json.seq,
+    targetTokens: json.targetTokens,
     tokens: ids("tokens"),
     targets: ids("targets"),
     positions: ids("positions"),

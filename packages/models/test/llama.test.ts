@@ -1,8 +1,8 @@
 import { createCpuBackend } from "@ft/backend-cpu";
 import { memory, scalar, type Tensor, valueAndGrad } from "@ft/tensor";
 import { divide } from "@ft/tensor/ops";
-import { describe, expect, it } from "vitest";
 import { expectClose } from "@ft/testing";
+import { describe, expect, it } from "vitest";
 import { type HostBatch, loadModel, uploadBatch } from "../src/index.ts";
 
 import { goldenBatch, goldenFolder, goldenJson, goldenTensors } from "./goldens.ts";
@@ -41,10 +41,13 @@ describe.each(cases)("%s against transformers", async (name) => {
     const before = memory(backend).live;
     const parameters = model.parameters();
     using count = scalar(backend, "f32", host.targetTokens);
-    const { value, grads } = valueAndGrad(parameters, () => divide(model.loss(batch, { checkpointing }).loss as Tensor<"f32", readonly []>, count));
+    const { value, grads } = valueAndGrad(parameters, () =>
+      divide(model.loss(batch, { checkpointing }).loss as Tensor<"f32", readonly []>, count),
+    );
     expectClose(await value.read(), [json.loss.mean], tolerance, "loss");
     expect([...grads.keys()].sort()).toEqual([...parameters.keys()].sort());
-    for (const [parameter, grad] of grads) expectClose(await grad.read(), want.get(`grad.${parameter}`)!, tolerance, parameter);
+    for (const [parameter, grad] of grads)
+      expectClose(await grad.read(), want.get(`grad.${parameter}`)!, tolerance, parameter);
     value.dispose();
     for (const grad of grads.values()) grad.dispose();
     expect(memory(backend).live).toBe(before + 1);

@@ -1,4 +1,4 @@
-import type { Axes, FloatDType, Parameter, Tensor } from "@ft/tensor";
+import type { Axes, Backend, FloatDType, Parameter, Tensor } from "@ft/tensor";
 
 /**
  * "Multiplies by a weight": the seam where storage formats and adapters meet, and nowhere else.
@@ -20,6 +20,9 @@ export interface Linear<I extends string = any, O extends string = any> {
 
 /** What adapters and quantisers work on: something made of named Linears that can be replaced one by one. */
 export interface LinearHost {
+  readonly backend: Backend;
+  /** every float weight by its checkpoint name; tied weights once */
+  parameters(): ReadonlyMap<string, Parameter>;
   /** by the checkpoint's module path, e.g. "model.layers.0.self_attn.q_proj" */
   linears(): ReadonlyMap<string, Linear>;
   /** Puts another Linear of the same size in its place. The old one is the caller's. */

@@ -26,8 +26,13 @@ export interface RopeOptions {
  * Inverse frequencies [headDim / 2] in radians per token: theta^(−2i / headDim), scaled. Su et al. 2021; scaling as in
  * transformers' modeling_rope_utils.
  */
-export function inverseFrequencies({ theta, headDim, scaling = { type: "default" } }: RopeOptions): Float32Array<ArrayBuffer> {
-  if (headDim % 2 !== 0) throw new FtError("config", `[rope] head size ${headDim} is odd`, "rotary embeddings need an even head size");
+export function inverseFrequencies({
+  theta,
+  headDim,
+  scaling = { type: "default" },
+}: RopeOptions): Float32Array<ArrayBuffer> {
+  if (headDim % 2 !== 0)
+    throw new FtError("config", `[rope] head size ${headDim} is odd`, "rotary embeddings need an even head size");
   const base = Float32Array.from({ length: headDim / 2 }, (_, i) => 1 / theta ** ((2 * i) / headDim));
   if (scaling.type === "default") return base;
   if (scaling.type === "linear") return base.map((frequency) => frequency / scaling.factor);

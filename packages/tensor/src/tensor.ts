@@ -159,6 +159,15 @@ export function parameter<D extends FloatDType, const A extends Axes>(
   return new Parameter(hostView(backend, dtype, shape, data), dtype, axes);
 }
 
+/** Makes a parameter of a computed tensor, which is consumed. */
+export function toParameter<D extends FloatDType, A extends Axes>(x: Tensor<D, A>): Parameter<D, A> {
+  const { view } = x;
+  view.storage.retain();
+  const made = new Parameter(view, x.dtype, x.axes);
+  x.dispose();
+  return made;
+}
+
 /** A 0-d tensor for what changes from step to step: learning rate, bias corrections, the dropout step. */
 export function scalar(backend: Backend, dtype: "f32", value: number): Tensor<"f32", readonly []>;
 export function scalar(backend: Backend, dtype: "f64", value: number): Tensor<"f64", readonly []>;

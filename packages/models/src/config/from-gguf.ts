@@ -10,16 +10,27 @@ export interface GgufFacts {
 }
 
 /** GGUF metadata of a llama model to a LlamaConfig. */
-export function configFromGguf(metadata: ReadonlyMap<string, unknown>, file: string, { tensors, vocabSize }: GgufFacts): LlamaConfig {
+export function configFromGguf(
+  metadata: ReadonlyMap<string, unknown>,
+  file: string,
+  { tensors, vocabSize }: GgufFacts,
+): LlamaConfig {
   const fields = new Fields(file, metadata);
   const architecture = fields.text("general.architecture");
   if (architecture !== "llama")
-    throw new FtError("unsupported", `[config] ${file}: architecture "${architecture}" is not supported`, 'supported: "llama" (Llama 2 and 3, SmolLM2, TinyLlama)');
+    throw new FtError(
+      "unsupported",
+      `[config] ${file}: architecture "${architecture}" is not supported`,
+      'supported: "llama" (Llama 2 and 3, SmolLM2, TinyLlama)',
+    );
   const hiddenSize = fields.count("llama.embedding_length");
   const heads = fields.count("llama.attention.head_count");
   const kvHeads = fields.count("llama.attention.head_count_kv", heads);
   if (heads % kvHeads !== 0) throw fields.wrong("llama.attention.head_count_kv", `a divisor of head_count (${heads})`);
-  const headDim = fields.count("llama.attention.key_length", fields.count("llama.rope.dimension_count", hiddenSize / heads));
+  const headDim = fields.count(
+    "llama.attention.key_length",
+    fields.count("llama.rope.dimension_count", hiddenSize / heads),
+  );
   const ends = ["tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"];
   return {
     architecture: "llama",

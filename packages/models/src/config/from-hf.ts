@@ -8,7 +8,11 @@ export function configFromHf(json: unknown, file: string): LlamaConfig {
   const fields = Fields.of(file, json);
   const type = fields.text("model_type");
   if (type !== "llama")
-    throw new FtError("unsupported", `[config] ${file}: model_type "${type}" is not supported`, 'supported: "llama" (Llama 2 and 3, SmolLM2, TinyLlama)');
+    throw new FtError(
+      "unsupported",
+      `[config] ${file}: model_type "${type}" is not supported`,
+      'supported: "llama" (Llama 2 and 3, SmolLM2, TinyLlama)',
+    );
   const act = fields.text("hidden_act", "silu");
   if (act !== "silu") throw fields.wrong("hidden_act", '"silu"');
 
@@ -16,7 +20,8 @@ export function configFromHf(json: unknown, file: string): LlamaConfig {
   const heads = fields.count("num_attention_heads");
   const kvHeads = fields.count("num_key_value_heads", heads);
   if (heads % kvHeads !== 0) throw fields.wrong("num_key_value_heads", `a divisor of num_attention_heads (${heads})`);
-  if (!fields.has("head_dim") && hiddenSize % heads !== 0) throw fields.wrong("hidden_size", `a multiple of num_attention_heads (${heads})`);
+  if (!fields.has("head_dim") && hiddenSize % heads !== 0)
+    throw fields.wrong("hidden_size", `a multiple of num_attention_heads (${heads})`);
   const maxPositions = fields.count("max_position_embeddings", 2048);
   const rope = fields.nested("rope_parameters") ?? fields.nested("rope_scaling");
   return {

@@ -19,7 +19,11 @@ const samplingStream = 0x67656e;
  * Continues `prompt`, one token id at a time, over a key/value cache. Ends at a stop id, after maxNewTokens, or where the
  * model's context is full.
  */
-export async function* generate(model: CausalLm, prompt: readonly number[], options: GenerateOptions = {}): AsyncGenerator<number, void, void> {
+export async function* generate(
+  model: CausalLm,
+  prompt: readonly number[],
+  options: GenerateOptions = {},
+): AsyncGenerator<number, void, void> {
   const { maxNewTokens = 256, stopIds = model.config.eosTokenIds, seed = 0, signal } = options;
   checkSampling(options);
   checkPrompt(model, prompt);
@@ -42,10 +46,19 @@ export async function* generate(model: CausalLm, prompt: readonly number[], opti
 
 function checkPrompt(model: CausalLm, prompt: readonly number[]): void {
   const { maxPositions, vocabSize } = model.config;
-  if (prompt.length === 0) throw new FtError("input", "[generate] the prompt has no tokens", "pass at least one, such as the model's BOS");
+  if (prompt.length === 0)
+    throw new FtError("input", "[generate] the prompt has no tokens", "pass at least one, such as the model's BOS");
   if (prompt.length >= maxPositions)
-    throw new FtError("input", `[generate] the prompt has ${prompt.length} tokens, the model's context ${maxPositions}`, "shorten the prompt");
+    throw new FtError(
+      "input",
+      `[generate] the prompt has ${prompt.length} tokens, the model's context ${maxPositions}`,
+      "shorten the prompt",
+    );
   const strange = prompt.find((id) => !Number.isSafeInteger(id) || id < 0 || id >= vocabSize);
   if (strange !== undefined)
-    throw new FtError("input", `[generate] token ${strange} is not in the vocabulary of ${vocabSize}`, "use the tokenizer that belongs to the model");
+    throw new FtError(
+      "input",
+      `[generate] token ${strange} is not in the vocabulary of ${vocabSize}`,
+      "use the tokenizer that belongs to the model",
+    );
 }

@@ -12,9 +12,12 @@ export interface SamplingOptions {
 
 /** Throws on values outside their range. */
 export function checkSampling({ temperature = 0, topK = 0, topP = 1 }: SamplingOptions): void {
-  if (!(temperature >= 0 && Number.isFinite(temperature))) throw new FtError("config", `[generate] temperature ${temperature}`, "use 0 or more");
-  if (!Number.isSafeInteger(topK) || topK < 0) throw new FtError("config", `[generate] topK ${topK}`, "use a whole number, 0 for all");
-  if (!(topP > 0 && topP <= 1)) throw new FtError("config", `[generate] topP ${topP}`, "use a number above 0 and up to 1");
+  if (!(temperature >= 0 && Number.isFinite(temperature)))
+    throw new FtError("config", `[generate] temperature ${temperature}`, "use 0 or more");
+  if (!Number.isSafeInteger(topK) || topK < 0)
+    throw new FtError("config", `[generate] topK ${topK}`, "use a whole number, 0 for all");
+  if (!(topP > 0 && topP <= 1))
+    throw new FtError("config", `[generate] topP ${topP}`, "use a number above 0 and up to 1");
 }
 
 /** Index of the first largest score. */

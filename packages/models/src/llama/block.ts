@@ -44,8 +44,16 @@ export class LlamaBlock {
   forward(x: Hidden, positions: Positions, frequencies: Frequencies, attend: Attend): Hidden {
     const { headDim, rmsNormEps } = this.#config;
     const h = rmsNorm(x, this.inputNorm, rmsNormEps);
-    const q = rope(splitLast(this.#project("self_attn.q_proj", h), ["head", "headDim"], headDim), positions, frequencies);
-    const k = rope(splitLast(this.#project("self_attn.k_proj", h), ["kvHead", "headDim"], headDim), positions, frequencies);
+    const q = rope(
+      splitLast(this.#project("self_attn.q_proj", h), ["head", "headDim"], headDim),
+      positions,
+      frequencies,
+    );
+    const k = rope(
+      splitLast(this.#project("self_attn.k_proj", h), ["kvHead", "headDim"], headDim),
+      positions,
+      frequencies,
+    );
     const v = splitLast(this.#project("self_attn.v_proj", h), ["kvHead", "headDim"], headDim);
     const mixed = this.#project("self_attn.o_proj", mergeLast(attend(q, k, v), "attention"));
     const y = add(x, mixed.as("batch", "seq", "hidden"));
@@ -54,7 +62,10 @@ export class LlamaBlock {
     return add(y, this.#project("mlp.down_proj", gated).as("batch", "seq", "hidden"));
   }
 
-  #project(path: Projection, x: Tensor<WideDType, readonly ["batch", "seq", string]>): Tensor<WideDType, readonly ["batch", "seq", "out"]> {
+  #project(
+    path: Projection,
+    x: Tensor<WideDType, readonly ["batch", "seq", string]>,
+  ): Tensor<WideDType, readonly ["batch", "seq", "out"]> {
     return this.#linears[path].apply(x).as("batch", "seq", "out");
   }
 

@@ -1,5 +1,15 @@
 import type { Linear } from "@ft/nn";
-import { type Backend, checkpoint, type FloatDType, FtError, type Parameter, scope, type Tensor, tensor, type WideDType } from "@ft/tensor";
+import {
+  type Backend,
+  checkpoint,
+  type FloatDType,
+  FtError,
+  type Parameter,
+  scope,
+  type Tensor,
+  tensor,
+  type WideDType,
+} from "@ft/tensor";
 import { attention, cachedAttention, embedding, linear, linearCrossEntropy, rmsNorm, slice } from "@ft/tensor/ops";
 import type { Batch } from "../batch.ts";
 import type { CausalLm, LossOptions } from "../causal-lm.ts";
@@ -49,7 +59,11 @@ export class Llama implements CausalLm {
     const [block, projection] = this.#locate(path);
     const old = block.linear(projection);
     if (old.inFeatures !== replacement.inFeatures || old.outFeatures !== replacement.outFeatures)
-      throw new FtError("shape", `[model] ${path} is ${old.outFeatures}×${old.inFeatures}, its replacement ${replacement.outFeatures}×${replacement.inFeatures}`, "a replacement must have the same size");
+      throw new FtError(
+        "shape",
+        `[model] ${path} is ${old.outFeatures}×${old.inFeatures}, its replacement ${replacement.outFeatures}×${replacement.inFeatures}`,
+        "a replacement must have the same size",
+      );
     block.replace(projection, replacement);
   }
 
@@ -68,7 +82,10 @@ export class Llama implements CausalLm {
     return named;
   }
 
-  loss(batch: Batch, { checkpointing = false }: LossOptions = {}): { loss: Tensor<WideDType, readonly []>; count: Tensor<WideDType, readonly []> } {
+  loss(
+    batch: Batch,
+    { checkpointing = false }: LossOptions = {},
+  ): { loss: Tensor<WideDType, readonly []>; count: Tensor<WideDType, readonly []> } {
     const { head } = this.#parts;
     const chunk = Math.max(16, Math.floor(logitsBytes / (4 * this.config.vocabSize)));
     return scope(() => linearCrossEntropy(this.#hidden(batch, checkpointing), head, batch.targets, { chunk }));
@@ -80,11 +97,18 @@ export class Llama implements CausalLm {
 
   createCache(batch: number, capacity: number): KvCache {
     if (capacity > this.config.maxPositions)
-      throw new FtError("input", `[generate] ${capacity} tokens exceed the model's context of ${this.config.maxPositions}`, "shorten the prompt or ask for fewer tokens");
+      throw new FtError(
+        "input",
+        `[generate] ${capacity} tokens exceed the model's context of ${this.config.maxPositions}`,
+        "shorten the prompt or ask for fewer tokens",
+      );
     return new KvCache(this.backend, this.config, this.dtype, batch, capacity);
   }
 
-  advance(ids: Tensor<"i32", readonly ["batch", "seq"]>, cache: KvCache): Tensor<WideDType, readonly ["batch", "last", "vocab"]> {
+  advance(
+    ids: Tensor<"i32", readonly ["batch", "seq"]>,
+    cache: KvCache,
+  ): Tensor<WideDType, readonly ["batch", "last", "vocab"]> {
     const { embedding: table, blocks, norm, head, frequencies } = this.#parts;
     const [, count = 0] = ids.shape;
     cache.reserve(count);
@@ -140,7 +164,8 @@ export class Llama implements CausalLm {
     const match = /^model\.layers\.(\d+)\.(.+)$/.exec(path);
     const block = match && this.#parts.blocks[Number(match[1])];
     const projection = match && projections.find((p) => p.path === match[2]);
-    if (!block || !projection) throw new FtError("missing", `[model] there is no linear layer ${path}`, "linears() lists them");
+    if (!block || !projection)
+      throw new FtError("missing", `[model] there is no linear layer ${path}`, "linears() lists them");
     return [block, projection.path];
   }
 }

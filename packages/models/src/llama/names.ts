@@ -63,7 +63,8 @@ export function ggufName(name: string): string {
   const layer = /^model\.layers\.(\d+)\.(.+)\.(weight|bias)$/.exec(name);
   if (layer) {
     const [, index, path, kind] = layer;
-    const norm = path === "input_layernorm" ? "attn_norm" : path === "post_attention_layernorm" ? "ffn_norm" : undefined;
+    const norm =
+      path === "input_layernorm" ? "attn_norm" : path === "post_attention_layernorm" ? "ffn_norm" : undefined;
     return `blk.${index}.${norm ?? projections.find((p) => p.path === path)?.gguf}.${kind}`;
   }
   if (name === "model.embed_tokens.weight") return "token_embd.weight";

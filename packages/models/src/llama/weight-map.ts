@@ -36,9 +36,14 @@ function ignorable(name: string): boolean {
 }
 
 function mismatch(path: string, missing: readonly string[], unexpected: readonly string[]): FtError {
-  const some = (names: readonly string[]): string => `${names.slice(0, 3).join(", ")}${names.length > 3 ? ", ..." : ""}`;
+  const some = (names: readonly string[]): string =>
+    `${names.slice(0, 3).join(", ")}${names.length > 3 ? ", ..." : ""}`;
   const parts: string[] = [];
   if (missing.length > 0) parts.push(`${missing.length} weights are missing (${some(missing)})`);
   if (unexpected.length > 0) parts.push(`${unexpected.length} are unexpected (${some(unexpected)})`);
-  return new FtError("format", `[model] ${path}: ${parts.join("; ")}`, "the config describes another model than the weights");
+  return new FtError(
+    "format",
+    `[model] ${path}: ${parts.join("; ")}`,
+    "the config describes another model than the weights",
+  );
 }

@@ -30,10 +30,16 @@ export const sliceOp: Op<Slice> = defineOp<Slice>({
 });
 
 /** x from `start` to before `end` along the axis of this name; both count from the end when negative. */
-export function slice<D extends DType, A extends Axes>(x: Tensor<D, A>, axis: A[number], start: number, end?: number): Tensor<D, A> {
+export function slice<D extends DType, A extends Axes>(
+  x: Tensor<D, A>,
+  axis: A[number],
+  start: number,
+  end?: number,
+): Tensor<D, A> {
   const at = x.axes.indexOf(axis);
   const size = x.shape[at];
-  if (size === undefined) throw new FtError("axes", `[slice] ${x} has no axis ${axis}`, `name one of ${x.axes.join(", ")}`);
+  if (size === undefined)
+    throw new FtError("axes", `[slice] ${x} has no axis ${axis}`, `name one of ${x.axes.join(", ")}`);
   const from = start < 0 ? start + size : start;
   const to = end === undefined ? size : end < 0 ? end + size : end;
   return run(sliceOp, { in: { x }, attrs: { axis: at, start: from, end: to }, axes: { y: x.axes } }).y;

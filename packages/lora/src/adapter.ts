@@ -1,0 +1,136 @@
+import { DenseLinear, type LinearHost } from "@ft/nn";
+import { FtError, type Parameter, scalar, scope, sizeOf, type Tensor, toParameter, type WideDType } from "@ft/tensor";
+import { sumSquares } from "@ft/tensor/ops";
+import { type LoraConfig, type LoraOptions, loraConfig, matchModules } from "./config.ts";
+import { initialLayer } from "./initial.ts";
+import { LoraLinear, type LoraMode } from "./lora-linear.ts";
+
+/** Counts of a model with adapters. */
+export interface LoraSummary {
+  /** numbers that train */
+  readonly trainable: number;
+  /** numbers of the whole model, adapters included */
+  readonly total: number;
+  /** adapted layers with their rank and scale */
+  readonly layers: readonly { readonly path: string; readonly r: number; readonly scale: number }[];
+}
+
+/** Puts adapters over the matching Linears of a model. B starts at zero, so the model computes what it did before. */
+export function applyLora(host: LinearHost, options: LoraOptions = {}, dtype: WideDType = "f32"): LoraAdapter {
+  const config = loraConfig(options);
+  const linears = host.linears();
+  if ([...linears.values()].some((linear) => linear instanceof LoraLinear))
+    throw new FtError("input", "[lora] the model has an adapter already", "fuse or remove it first");
+  const mode: LoraMode = { training: false, step: scalar(host.backend, "i32", 0) };
+  const layers = new Map<string, LoraLinear<string, string>>();
+  for (const path of matchModules(config, [...linears.keys()])) {
+    const layer = initialLayer(linears.get(path)!, path, config, { backend: host.backend, dtype, mode });
+    host.replaceLinear(path, layer);
+    layers.set(path, layer);
+  }
+  return new LoraAdapter(host, config, layers, mode);
+}
+
+/** The adapters of one model: what trains, is saved, fused or taken off again. */
+export class LoraAdapter {
+  readonly config: LoraConfig;
+  readonly #host: LinearHost;
+  readonly #layers: Map<string, LoraLinear<string, string>>;
+  readonly #mode: LoraMode;
+
+  /** @internal use applyLora */
+  constructor(host: LinearHost, config: LoraConfig, layers: Map<string, LoraLinear<string, string>>, mode: LoraMode) {
+    this.#host = host;
+    this.config = config;
+    this.#layers = layers;
+    this.#mode = mode;
+  }
+
+  /** Everything that trains, under the names PEFT saves it by; pass it to valueAndGrad. */
+  parameters(): ReadonlyMap<string, Parameter> {
+    const named = new Map<string, Parameter>();
+    for (const [path, { a, b }] of this.#layers) {
+      named.set(`base_model.model.${path}.lora_A.weight`, a);
+      named.set(`base_model.model.${path}.lora_B.weight`, b);
+    }
+    if (this.config.bias !== "none")
+      for (const [path, linear] of this.#host.linears()) {
+        const adapted = this.#layers.has(path);
+        const bias = linear.parameters().get("bias");
+        if (!bias || (this.config.bias === "lora_only" && !adapted)) continue;
+        named.set(`base_model.model.${path}.${adapted ? "base_layer.bias" : "bias"}`, bias);
+      }
+    return named;
+  }
+
+  /** Dropout on, with the masks of this micro-batch; a mask depends on (seed, layer, step, element) alone. */
+  train(step: number): void {
+    this.#mode.training = true;
+    this.#mode.step.dispose();
+    this.#mode.step = scalar(this.#host.backend, "i32", step);
+  }
+
+  /** Dropout off: evaluation and generation. */
+  evaluate(): void {
+    this.#mode.training = false;
+  }
+
+  summary(): LoraSummary {
+    const trained = this.parameters();
+    const all = new Map([...this.#host.parameters(), ...trained].map(([, x]) => [x, sizeOf(x.shape)]));
+    const trainable = [...trained.values()].reduce((sum, x) => sum + sizeOf(x.shape), 0);
+    const total = [...all.values()].reduce((sum, size) => sum + size, 0);
+    const layers = [...this.#layers].map(([path, { a, attrs }]) => ({ path, r: a.shape[0] ?? 0, scale: attrs.scale }));
+    return { trainable, total, layers };
+  }
+
+  /**
+   * Adds every update to its base weight and takes the adapters off; the model computes the same without them. Refuses
+   * updates that are not finite, in which case nothing changes.
+   */
+  async fuse(): Promise<void> {
+    const merged = new Map<string, Tensor<WideDType>>();
+    try {
+      for (const [path, layer] of this.#layers) {
+        const weight = layer.materialize(layer.a.dtype);
+        merged.set(path, weight);
+        using size = scope(() => sumSquares(weight));
+        if (!Number.isFinite((await size.read())[0]))
+          throw new FtError(
+            "numeric",
+            `[lora] the merged weight of ${path} is not finite`,
+            "the adapter is broken: load an earlier checkpoint",
+          );
+      }
+    } catch (error) {
+      for (const weight of merged.values()) weight.dispose();
+      throw error;
+    }
+    for (const [path, layer] of this.#layers) {
+      const weight = merged.get(path)!;
+      const held = layer.base.parameters().get("weight");
+      if (held?.dtype === weight.dtype) held.assign(weight);
+      const dense =
+        held?.dtype === weight.dtype
+          ? layer.base
+          : new DenseLinear(toParameter(weight.as("out", "in")), layer.base.parameters().get("bias"));
+      this.#host.replaceLinear(path, dense);
+    }
+    this.#drop();
+  }
+
+  /** Takes the adapters off; the model is what it was before (but for biases that were trained). */
+  remove(): void {
+    for (const [path, layer] of this.#layers) this.#host.replaceLinear(path, layer.base);
+    this.#drop();
+  }
+
+  #drop(): void {
+    for (const { a, b } of this.#layers.values()) {
+      a.dispose();
+      b.dispose();
+    }
+    this.#layers.clear();
+    this.#mode.step.dispose();
+  }
+}

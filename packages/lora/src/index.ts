@@ -1,0 +1,4 @@
+export { applyLora, type LoraAdapter, type LoraSummary } from "./adapter.ts";
+export { type LoraConfig, type LoraOptions, loraConfig, matchModules } from "./config.ts";
+export { LoraLinear, type LoraMode } from "./lora-linear.ts";
+export { loadAdapter, saveAdapter } from "./peft-folder.ts";

@@ -1,0 +1,75 @@
+import { mkdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { LinearHost } from "@ft/nn";
+import { type DataOf, type FloatDType, FtError, type Parameter, sameShape, showShape } from "@ft/tensor";
+import { openSafetensors, type WeightEntry, writeFileAtomic, writeSafetensors } from "@ft/weights";
+import { applyLora, type LoraAdapter } from "./adapter.ts";
+import { fromPeftConfig, toPeftConfig } from "./peft-config.ts";
+
+const configName = "adapter_config.json";
+const weightsName = "adapter_model.safetensors";
+
+/** Writes an adapter as PEFT reads it: adapter_config.json and adapter_model.safetensors. */
+export async function saveAdapter(adapter: LoraAdapter, folder: string, baseModel?: string): Promise<void> {
+  await mkdir(folder, { recursive: true }).catch((cause: unknown) => {
+    throw new FtError("io", `[lora] ${folder} cannot be created`, "choose a folder that can be written", { cause });
+  });
+  const entries = [...adapter.parameters()].map(([name, value]) => entry(name, value));
+  await writeSafetensors(join(folder, weightsName), entries);
+  const paths = adapter.summary().layers.map(({ path }) => path);
+  const config = toPeftConfig(adapter.config, paths, baseModel);
+  await writeFileAtomic(join(folder, configName), `${JSON.stringify(config, null, 2)}\n`);
+}
+
+function entry(name: string, value: Parameter): WeightEntry {
+  return { name, dtype: value.dtype, shape: value.shape, data: () => value.read() };
+}
+
+/** Puts the adapter of a PEFT folder over a model. Every tensor must find its place, and every place its tensor. */
+export async function loadAdapter(host: LinearHost, folder: string): Promise<LoraAdapter> {
+  const file = join(folder, configName);
+  const text = await readFile(file, "utf8").catch((cause: unknown) => {
+    throw new FtError(
+      "missing",
+      `[lora] ${file} cannot be read`,
+      `an adapter folder holds ${configName} and ${weightsName}`,
+      { cause },
+    );
+  });
+  let json: unknown;
+  try {
+    json = JSON.parse(text);
+  } catch (cause) {
+    throw new FtError("format", `[lora] ${file} is not JSON`, "save the adapter again", { cause });
+  }
+  const config = fromPeftConfig(json, file);
+  await using source = await openSafetensors(join(folder, weightsName));
+  const adapter = applyLora(host, config);
+  try {
+    const wanted = adapter.parameters();
+    const missing = [...wanted.keys()].filter((name) => !source.tensors.has(name));
+    const unexpected = [...source.tensors.keys()].filter((name) => !wanted.has(name));
+    if (missing.length > 0 || unexpected.length > 0)
+      throw new FtError(
+        "format",
+        `[lora] ${source.path}: ${missing.length} tensors are missing (${missing[0] ?? ""}), ${unexpected.length} unexpected (${unexpected[0] ?? ""})`,
+        "the adapter belongs to another model or another configuration",
+      );
+    const values = new Map<Parameter, DataOf[FloatDType]>();
+    for (const [name, parameter] of wanted) {
+      const shape = source.tensors.get(name)?.shape ?? [];
+      if (!sameShape(shape, parameter.shape))
+        throw new FtError(
+          "shape",
+          `[lora] ${source.path}: ${name} is ${showShape(shape)}, the model needs ${showShape(parameter.shape)}`,
+          "the adapter belongs to a model of another size",
+        );
+      values.set(parameter, await source.read(name, parameter.dtype));
+    }
+    for (const [parameter, data] of values) parameter.write(data);
+    return adapter;
+  } catch (error) {
+    adapter.remove();
+    throw error;
+  }
+}
