@@ -59,15 +59,15 @@ function findCompiler(env) {
   const candidates = wanted ? [wanted] : ["cc", "gcc", "clang", "zig cc"];
   for (const candidate of candidates) {
     const [command, ...args] = candidate.split(/\s+/);
-    const probe = spawnSync(command, [...args, "--version"], { encoding: "utf8" });
+    const probe = spawnSync(command, [...args, "--version"], { encoding: "utf8", env });
     if (probe.status === 0) return { name: candidate, command, args, version: probe.stdout.split("\n")[0].trim() };
   }
   return undefined;
 }
 
-function compile(command, args) {
+function compile(command, args, env) {
   return new Promise((done) => {
-    const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"] });
+    const child = spawn(command, args, { stdio: ["ignore", "pipe", "pipe"], env });
     let text = "";
     child.stdout.on("data", (chunk) => (text += chunk));
     child.stderr.on("data", (chunk) => (text += chunk));
@@ -106,18 +106,22 @@ export async function buildNative({ env = process.env, out = join(root, "build")
     const pic = process.platform === "win32" ? [] : ["-fPIC"];
     const results = await Promise.all(
       list.map(({ source, object, flags }) =>
-        compile(compiler.command, [
-          ...compiler.args,
-          ...COMMON,
-          ...WARNINGS,
-          ...pic,
-          ...flags,
-          ...extra,
-          "-c",
-          join(kernels, source),
-          "-o",
-          join(work, object),
-        ]),
+        compile(
+          compiler.command,
+          [
+            ...compiler.args,
+            ...COMMON,
+            ...WARNINGS,
+            ...pic,
+            ...flags,
+            ...extra,
+            "-c",
+            join(kernels, source),
+            "-o",
+            join(work, object),
+          ],
+          env,
+        ),
       ),
     );
     let failed = results.find((result) => !result.ok);
@@ -125,14 +129,18 @@ export async function buildNative({ env = process.env, out = join(root, "build")
     const partial = join(out, `.${process.pid}-${libraryName()}`);
     if (!failed) {
       const files = list.map(({ object }) => join(work, object));
-      const linked = await compile(compiler.command, [
-        ...compiler.args,
-        "-shared",
-        ...files,
-        ...(process.platform === "win32" ? [] : ["-lm", "-lpthread"]),
-        "-o",
-        partial,
-      ]);
+      const linked = await compile(
+        compiler.command,
+        [
+          ...compiler.args,
+          "-shared",
+          ...files,
+          ...(process.platform === "win32" ? [] : ["-lm", "-lpthread"]),
+          "-o",
+          partial,
+        ],
+        env,
+      );
       if (!linked.ok) failed = linked;
     }
     if (failed) {
