@@ -9,7 +9,7 @@ export function library(entry: Options["entry"], types: Options["entry"] = entry
     entry: entry ?? [],
     format: "esm",
     target: "es2022",
-    dts: process.env["FT_BUILD_TYPES"] === "0" || types === undefined ? false : { entry: types },
+    dts: process.env.FT_BUILD_TYPES === "0" || types === undefined ? false : { entry: types },
     clean: true,
     silent: true,
   });

@@ -1,0 +1,69 @@
+#!/usr/bin/env node
+// The root commands: npm test, npm run quickstart, npm run build, npm run ft -- <command>.
+// They need Node and npm and nothing else; each installs and builds what it needs.
+import { join } from "node:path";
+import { buildAll, buildFor } from "./lib/build.mjs";
+import { installAll, installFor } from "./lib/install.mjs";
+import { node, root, run } from "./lib/process.mjs";
+import { runSteps } from "./lib/steps.mjs";
+
+const [command, ...rest] = process.argv.slice(2);
+const script = (name, ...args) => node([join(root, "tools", name), ...args]);
+
+const checks = [
+  { name: "types", run: () => run("tsc", ["-p", "tsconfig.json"]) },
+  { name: "lint and format", run: () => run("biome", ["check", "--error-on-warnings", "."]) },
+  { name: "dependency direction", run: () => script("check-dependencies.mjs") },
+  { name: "one version of everything", run: () => run("sherif", ["--fail-on-warnings"]) },
+  { name: "nothing unused", run: () => run("knip", ["--no-progress"]) },
+  { name: "everything public documented", run: () => script("check-docs.mjs") },
+  { name: "packages as published", run: () => script("check-packages.mjs") },
+];
+const install = { name: "install", run: installAll, needed: true };
+const build = { name: "build", run: buildAll, needed: true };
+// A vitest filter after `npm test --` narrows the tests, not the checks before them.
+const tests = { name: "tests", run: () => run("vitest", ["run", ...rest], { stdio: "inherit" }), live: true };
+
+/** Installs and builds what one workspace package needs, saying so only when it takes time. */
+async function prepare(target) {
+  for (const [name, step] of [
+    ["install", installFor],
+    ["build", buildFor],
+  ]) {
+    const from = performance.now();
+    const { code, output } = await step(target);
+    if (code !== 0) {
+      console.error(output.trimEnd());
+      console.error(`${name} failed`);
+      process.exit(code);
+    }
+    const took = (performance.now() - from) / 1000;
+    if (took > 2) console.error(`${name}: ${took.toFixed(1)} s`);
+  }
+}
+
+async function main() {
+  switch (command) {
+    case "test":
+      return runSteps([install, build, ...checks, tests]);
+    case "build":
+      return runSteps([install, build]);
+    case "quickstart":
+      await prepare("@ft/example-quickstart");
+      return (await node([join(root, "examples/quickstart/dist/main.js"), ...rest], { stdio: "inherit" })).code;
+    case "ft":
+      await prepare("@ft/cli");
+      // npm changes into the repository; the paths a person types are relative to where they stand.
+      return (
+        await node([join(root, "packages/cli/dist/bin.js"), ...rest], {
+          stdio: "inherit",
+          cwd: process.env.INIT_CWD ?? process.cwd(),
+        })
+      ).code;
+    default:
+      console.error("usage: node tools/run.mjs test | build | quickstart | ft <command>");
+      return 2;
+  }
+}
+
+process.exitCode = await main();
