@@ -154,7 +154,7 @@ async function removeLeftovers(parent: string, prefix: string): Promise<void> {
     const parts = name.slice(prefix.length).split(".");
     const pid = Number(parts.at(-3));
     const host = parts.slice(0, -3).join(".");
-    if (host === hostname() && Number.isSafeInteger(pid) && pid > 0 && !isRunning(pid))
+    if (host === hostname() && Number.isInteger(pid) && pid > 0 && pid < 2 ** 31 && !isRunning(pid))
       await rm(join(parent, name), { recursive: true, force: true });
   }
 }

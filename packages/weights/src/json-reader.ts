@@ -140,9 +140,9 @@ function isDigit(byte: number | undefined): boolean {
   return byte !== undefined && byte >= 0x30 && byte <= 0x39;
 }
 
+/** A byte that a number, `true`, `false` or `null` may be made of. */
 function isWordByte(byte: number | undefined): boolean {
-  return (
-    byte !== undefined &&
-    (isDigit(byte) || (byte >= 0x41 && byte <= 0x7a) || byte === 0x2b || byte === 0x2d || byte === 0x2e)
-  );
+  if (byte === undefined) return false;
+  const lower = byte | 0x20;
+  return isDigit(byte) || (lower >= 0x61 && lower <= 0x7a) || byte === 0x2b || byte === 0x2d || byte === 0x2e;
 }

@@ -1,3 +1,5 @@
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -89,4 +91,28 @@ export function ggufTensor(
 ): Buffer {
   const sizes = dims.map((d): Piece => ["u64", d]);
   return pack(["text", name], ["u32", dims.length], ...sizes, ["u32", type], ["u64", offset]);
+}
+
+/** Whether this process may mount a file system of its own, to run out of disk space for real. */
+export const canMount: boolean = (() => {
+  if (process.platform !== "linux" || process.getuid?.() !== 0) return false;
+  const folder = mkdtempSync(join(tmpdir(), "ft-mount-"));
+  const mounted = spawnSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", folder]).status === 0;
+  if (mounted) spawnSync("umount", [folder]);
+  rmSync(folder, { recursive: true, force: true });
+  return mounted;
+})();
+
+/** A disk of 64 KiB that is unmounted when the running test ends. Only where `canMount`. */
+export async function tinyDisk(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "ft-disk-"));
+  const { status, stderr } = spawnSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", folder], {
+    encoding: "utf8",
+  });
+  if (status !== 0) throw new Error(`mount failed: ${stderr}`);
+  onTestFinished(async () => {
+    spawnSync("umount", [folder]);
+    await rm(folder, { recursive: true, force: true });
+  });
+  return folder;
 }
