@@ -1,16 +1,16 @@
-import { type AnyKernel, type Backend, bytesOf, type DType, kernelTable, type PrimitiveKernels } from "@ft/tensor";
+import { availableParallelism } from "node:os";
+import { type AnyKernel, type Backend, bytesOf, type DType, kernelTable } from "@ft/tensor";
 import { BufferPool, type CpuBuffer } from "./buffer.ts";
+import { type CpuContext, createContext } from "./context.ts";
+import { nativeOps } from "./kernels/index.ts";
+import { loadNative } from "./native/library.ts";
+import { nativePrimitives } from "./native/primitives.ts";
 import { referenceLoops } from "./primitives/index.ts";
-
-/** What fused kernels get as their first argument. */
-export interface CpuContext {
-  readonly threads: number;
-}
 
 export interface CpuOptions {
   /** fused kernels on top of the built-in ones; a later kernel of the same op replaces an earlier one */
   readonly kernels?: readonly AnyKernel<CpuContext>[];
-  /** worker threads of the native kernels; all cores when absent. Results do not depend on it. */
+  /** threads of the native kernels, the caller's included; all cores when absent. Results do not depend on it. */
   readonly threads?: number;
   /** false: reference loops only */
   readonly native?: boolean;
@@ -18,22 +18,30 @@ export interface CpuOptions {
   readonly poison?: boolean;
 }
 
-export type CpuBackend = Backend<CpuBuffer>;
+/** What the CPU backend adds to the contract: whether the C kernels are in use. */
+export interface CpuBackend extends Backend<CpuBuffer> {
+  readonly native: boolean;
+  readonly threads: number;
+}
 
 const dtypes: ReadonlySet<DType> = new Set(["f64", "f32", "bf16", "f16", "i32", "i8", "u8", "bool"]);
 
 /** A backend on this machine's processor: `const cpu = await createCpuBackend()`. */
 export async function createCpuBackend(options: CpuOptions = {}): Promise<CpuBackend> {
-  const { kernels = [], threads = 1, poison = false } = options;
+  const { kernels = [], poison = false } = options;
+  const library = options.native === false ? undefined : loadNative();
+  if (library === undefined && options.native !== false) warnOnce();
+  const threads = library ? (options.threads ?? defaultThreads()) : 1;
   const pool = new BufferPool(poison);
-  const primitives: PrimitiveKernels<CpuBuffer> = referenceLoops;
-  const context: CpuContext = { threads };
+  const context = createContext(pool, threads, library);
   return {
     name: "cpu",
     dtypes,
     mutable: true,
-    primitives,
-    kernels: kernelTable(kernels),
+    native: library !== undefined,
+    threads,
+    primitives: library ? nativePrimitives(referenceLoops, context) : referenceLoops,
+    kernels: kernelTable([...(library ? nativeOps : []), ...kernels]),
     context,
     alloc: (spec) => pool.take(spec),
     free: (buffer) => pool.give(buffer),
@@ -42,4 +50,20 @@ export async function createCpuBackend(options: CpuOptions = {}): Promise<CpuBac
     read: async (buffer) => buffer.slice().buffer,
     dispose: () => pool.clear(),
   };
+}
+
+function defaultThreads(): number {
+  const wanted = Number(process.env.FT_THREADS);
+  return Number.isSafeInteger(wanted) && wanted > 0 ? wanted : availableParallelism();
+}
+
+let warned = false;
+
+function warnOnce(): void {
+  if (warned || process.env.FT_NATIVE === "off") return;
+  warned = true;
+  process.emitWarning(
+    "the native kernels of @ft/backend-cpu are not built, so training is about a hundred times slower; install a C compiler and build again",
+    { type: "FtWarning" },
+  );
 }

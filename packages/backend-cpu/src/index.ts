@@ -1,2 +1,3 @@
 export type { CpuBuffer, CpuView } from "./buffer.ts";
-export { type CpuBackend, type CpuContext, type CpuOptions, createCpuBackend } from "./cpu-backend.ts";
+export type { CpuContext } from "./context.ts";
+export { type CpuBackend, type CpuOptions, createCpuBackend } from "./cpu-backend.ts";

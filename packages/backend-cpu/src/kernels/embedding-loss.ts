@@ -1,0 +1,69 @@
+import { defineKernel, dim, FtError, type Kernel, sizeOf } from "@ft/tensor";
+import { type Embedding, embeddingOp, type LinearCrossEntropy, linearCrossEntropyOp } from "@ft/tensor/ops";
+import { allF32, type CpuContext, f32, i32 } from "../context.ts";
+
+export const embeddingKernel: Kernel<Embedding, CpuContext> = defineKernel(embeddingOp, {
+  accepts: ({ in: specs, attrs }) => allF32(specs) && attrs.dtype === "f32",
+  forward({ native }, { in: { table, ids }, out: { y } }) {
+    const at = native.embedding(f32(table), dim(table, 0), i32(ids), sizeOf(ids.shape), dim(table, 1), f32(y));
+    if (at >= 0) throw outside("embedding", `id ${i32(ids)[at]}`, dim(table, 0));
+  },
+  vjp({ native }, { kept: { ids }, grad: { y }, spec, into }) {
+    const table = into("table");
+    native.embedding_bwd(f32(y), i32(ids), sizeOf(ids.shape), dim(spec.table, 1), dim(spec.table, 0), f32(table));
+    return { table };
+  },
+});
+
+/** Only rows with a target are multiplied; gradients are made in the forward, the backward scales them in place. */
+export const linearCrossEntropyKernel: Kernel<LinearCrossEntropy, CpuContext> = defineKernel(linearCrossEntropyOp, {
+  accepts: ({ in: specs }) => allF32(specs),
+  forward({ native }, { in: { x, weight, targets }, attrs: { chunk }, out, saved: { dx, dWeight } }) {
+    const [vocab, h] = [dim(weight, 0), dim(weight, 1)];
+    const [loss, count] = [new Float64Array(1), new Float64Array(1)];
+    const rows = sizeOf(targets.shape);
+    const code = native.cross_entropy(
+      f32(x),
+      f32(weight),
+      i32(targets),
+      rows,
+      h,
+      vocab,
+      chunk,
+      loss,
+      count,
+      dx ? f32(dx) : null,
+      dWeight ? f32(dWeight) : null,
+    );
+    if (code === -1)
+      throw new FtError(
+        "backend",
+        `[linearCrossEntropy] no memory for ${chunk} rows of ${vocab} scores`,
+        "lower `chunk`",
+      );
+    if (code === -2) throw outside("linearCrossEntropy", "a target", vocab);
+    f32(out.loss)[0] = loss[0]!;
+    f32(out.count)[0] = count[0]!;
+  },
+  vjp({ native }, { saved: { dx, dWeight }, grad: { loss }, into }) {
+    const by = f32(loss)[0]!;
+    const made: Partial<LinearCrossEntropy["in"]> = {};
+    if (dx) {
+      made.x = into("x", dx);
+      native.scale_f32(by, f32(dx), f32(made.x), f32(dx).length);
+    }
+    if (dWeight) {
+      made.weight = into("weight", dWeight);
+      native.scale_f32(by, f32(dWeight), f32(made.weight), f32(dWeight).length);
+    }
+    return made;
+  },
+});
+
+function outside(op: string, what: string, vocab: number): FtError {
+  return new FtError(
+    "input",
+    `[${op}] ${what} is outside the vocabulary of ${vocab}`,
+    "use the tokenizer that belongs to the model",
+  );
+}

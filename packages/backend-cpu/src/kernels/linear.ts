@@ -1,0 +1,40 @@
+import { defineKernel, dim, type Kernel, sizeOf } from "@ft/tensor";
+import { type LinearShape, linearOp } from "@ft/tensor/ops";
+import { allF32, type CpuContext, f32 } from "../context.ts";
+
+/** y = x·Wᵀ + bias;  dX = g·W;  dW = gᵀ·x: one product each, the bias as the matrix it is added to. */
+export const linearKernel: Kernel<LinearShape, CpuContext> = defineKernel(linearOp, {
+  accepts: ({ in: specs }) => allF32(specs),
+  forward({ native }, { in: { x, weight, bias }, out: { y } }) {
+    const [n, k] = [dim(weight, 0), dim(weight, 1)];
+    const m = sizeOf(x.shape) / k;
+    const c = f32(y);
+    if (bias) for (let row = 0; row < m; row++) c.set(f32(bias), row * n);
+    native.gemm_f32(m, n, k, f32(x), k, 0, f32(weight), k, 1, c, n, 1, bias ? 1 : 0);
+  },
+  vjp({ native }, { kept: { x, weight }, grad: { y }, wants, spec, into }) {
+    const [n, k] = [dim(spec.weight, 0), dim(spec.weight, 1)];
+    const m = sizeOf(spec.x.shape) / k;
+    const g = f32(y);
+    const made: Partial<LinearShape["in"]> = {};
+    if (weight) {
+      made.x = into("x");
+      native.gemm_f32(m, k, n, g, n, 0, f32(weight), k, 0, f32(made.x), k, 1, 0);
+    }
+    if (x) {
+      made.weight = into("weight");
+      native.gemm_f32(n, k, m, g, n, 1, f32(x), k, 0, f32(made.weight), k, 1, 0);
+    }
+    if (wants.bias) {
+      made.bias = into("bias");
+      columnSums(g, m, n, f32(made.bias));
+    }
+    return made;
+  },
+});
+
+function columnSums(g: Float32Array, m: number, n: number, out: Float32Array): void {
+  const sums = new Float64Array(n);
+  for (let row = 0; row < m; row++) for (let j = 0; j < n; j++) sums[j]! += g[row * n + j]!;
+  out.set(sums);
+}
