@@ -1,0 +1,12 @@
+export * from "./close.ts";
+export { backendConformance, type ConformanceOptions } from "./conformance/backend.ts";
+export { gradientConformance } from "./conformance/gradients.ts";
+export type { Runner } from "./conformance/runner.ts";
+export { golden, sharedData } from "./golden.ts";
+export { checkGradient, type GradientCheckOptions } from "./gradient-check.ts";
+export { encode, type HostTensor, numbers, roundTo, upload, widened } from "./host.ts";
+export { leakCheck } from "./leak-check.ts";
+export type { CaseInputs, CaseSize, OpCase } from "./ops/op-case.ts";
+export { opCases } from "./ops/op-cases.ts";
+export { project } from "./project.ts";
+export { type Random, randomFrom } from "./random.ts";
