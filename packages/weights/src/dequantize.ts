@@ -1,8 +1,8 @@
 import { f16ToF32 } from "@ft/tensor";
 
 /**
- * Block formats of ggml: 32 values share an f16 scale d, little-endian, at the head of the block. Products and sums are rounded
- * to f32 one by one, as `gguf.quants` does it in NumPy, so the results are equal to the bit.
+ * Block formats of ggml: 32 values share an f16 scale d, little-endian, at the head of the block. A product of 11 and at most 8 bits
+ * is exact in f32, so d·q + m is rounded once, when it is stored, and the results equal those of `gguf.quants` to the bit.
  */
 const block = 32;
 
@@ -44,8 +44,8 @@ export function dequantizeQ4_1(bytes: Uint8Array<ArrayBuffer>): Float32Array<Arr
     const to = b * block;
     for (let i = 0; i < 16; i++) {
       const pair = bytes[from + i]!;
-      out[to + i] = Math.fround(d * (pair & 15)) + m;
-      out[to + 16 + i] = Math.fround(d * (pair >> 4)) + m;
+      out[to + i] = d * (pair & 15) + m;
+      out[to + 16 + i] = d * (pair >> 4) + m;
     }
   }
   return out;

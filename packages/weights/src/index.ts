@@ -1,4 +1,4 @@
-export { streamFileAtomic, writeFileAtomic } from "./atomic.ts";
+export { type Append, streamFileAtomic, writeFileAtomic } from "./atomic.ts";
 export { commitFolder, type Manifest, verifyFolder } from "./commit-folder.ts";
 export { openGguf } from "./gguf.ts";
 export { type LoadOptions, loadTensor } from "./load-tensor.ts";

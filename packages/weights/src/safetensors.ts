@@ -31,7 +31,7 @@ export async function openSafetensors(path: string): Promise<WeightSource> {
   );
 }
 
-export async function exists(path: string): Promise<boolean> {
+async function exists(path: string): Promise<boolean> {
   return stat(path).then(
     () => true,
     () => false,
