@@ -22,6 +22,7 @@ export const linearCrossEntropyKernel: Kernel<LinearCrossEntropy, CpuContext> = 
     const [vocab, h] = [dim(weight, 0), dim(weight, 1)];
     const [loss, count] = [new Float64Array(1), new Float64Array(1)];
     const rows = sizeOf(targets.shape);
+    if (dWeight) f32(dWeight).fill(0); // the C kernel adds chunk by chunk
     const code = native.cross_entropy(
       f32(x),
       f32(weight),

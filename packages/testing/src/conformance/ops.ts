@@ -27,31 +27,39 @@ export const opTolerance: { readonly [D in FloatDType]: Tolerance } = {
   },
 };
 
-/** Compares one case on `backend` with the reference in f64: outputs, gradients, names, untouched inputs, no leak. */
-export async function checkOp(
+/** A random case with what the reference makes of it in f64. */
+export interface Prepared {
+  readonly title: string;
+  readonly made: CaseInputs;
+  readonly dtype: FloatDType;
+  readonly seed: number;
+  readonly wanted: readonly string[];
+  readonly want: CaseResult;
+}
+
+export async function prepareOp(
   opCase: OpCase,
-  at: {
-    readonly backend: Backend;
-    readonly reference: Backend;
-    readonly dtype: FloatDType;
-    readonly seed: number;
-    readonly size: CaseSize;
-    readonly passage: Passage;
-  },
-): Promise<void> {
-  const { dtype, seed, passage } = at;
-  const inputs = opCase.make(randomFrom(seed), dtype, at.size);
-  const wanted = wantedOf(inputs, seed);
-  const shapes = Object.entries(inputs.inputs).map(([name, x]) => `${name} ${x.dtype} ${x.shape.join("×")}`);
-  await during(`${opCase.name}, ${passage}, seed ${seed}: ${shapes.join(", ")}`, async () => {
-    const got = await runCase(at.backend, inputs, { wanted, passage, seed });
-    const wide = Object.fromEntries(Object.entries(inputs.inputs).map(([name, x]) => [name, widened(x)]));
-    const want = await runCase(at.reference, { ...inputs, inputs: wide }, { wanted, passage: "held", seed });
+  reference: Backend,
+  { dtype, seed, size }: { readonly dtype: FloatDType; readonly seed: number; readonly size: CaseSize },
+): Promise<Prepared> {
+  const made = opCase.make(randomFrom(seed), dtype, size);
+  const wanted = wantedOf(made, seed);
+  const wide = Object.fromEntries(Object.entries(made.inputs).map(([name, x]) => [name, widened(x)]));
+  const want = await runCase(reference, { ...made, inputs: wide }, { wanted, passage: "held", seed });
+  const shapes = Object.entries(made.inputs).map(([name, x]) => `${name} ${x.dtype} ${x.shape.join("×")}`);
+  return { title: `${opCase.name}, seed ${seed}: ${shapes.join(", ")}`, made, dtype, seed, wanted, want };
+}
+
+/** Compares a case on `backend` with the reference: outputs, gradients, names, untouched inputs, no leak. */
+export async function checkOp(backend: Backend, passage: Passage, prepared: Prepared): Promise<void> {
+  const { title, made, dtype, seed, wanted, want } = prepared;
+  await during(`${title}, ${passage}`, async () => {
+    const got = await runCase(backend, made, { wanted, passage, seed });
     compare(got, want, opTolerance[dtype]);
-    for (const [name, axes] of Object.entries(inputs.axes))
+    for (const [name, axes] of Object.entries(made.axes))
       if (got.axes.get(name)?.join() !== axes.join())
         throw new FtError("axes", `${name} has axes ${got.axes.get(name)?.join()}`, `they should be ${axes.join()}`);
-    for (const [name, x] of Object.entries(inputs.inputs))
+    for (const [name, x] of Object.entries(made.inputs))
       expectEqual(got.inputs.get(name) ?? [], roundTo(x.dtype, x.values), `input ${name} after the run`);
     if (got.leaked !== 0)
       throw new FtError("numeric", `${got.leaked} buffers leaked`, "release what the kernel allocates");
