@@ -108,7 +108,8 @@ export interface ValueAndGrad<D extends FloatDType> {
 
 /**
  * The value of `fn` and its gradient by parameter name. Parameters are leaves by identity: `fn` closes over a model
- * that holds the very tensors of the map. First-order gradients only.
+ * that holds the very tensors of the map. First-order gradients only. Tensors made in `fn` live until the backward is
+ * over, since checkpoint() may need them again; wrap large parts in scope() to free theirs at once.
  */
 export function valueAndGrad<D extends FloatDType>(
   params: ReadonlyMap<string, Tensor>,
@@ -121,34 +122,43 @@ export function valueAndGrad<D extends FloatDType>(
       "second derivatives are not supported; call it once per loss",
     );
   const recorded = new Tape();
-  const leaves = new Map([...params.keys()].map((name) => [name, new Node(name)]));
-  for (const [name, param] of params) param.edge = { node: leaves.get(name)!, out: name };
+  const leaves = new Map([...params].map(([name, param]) => [name, { param, node: new Node(name) }]));
+  for (const [name, { param, node }] of leaves) param.edge = { node, out: name };
   try {
-    const value = recordingOn(recorded, () => scope(fn));
-    if (value.shape.length > 0)
-      throw new FtError("autograd", `[valueAndGrad] the loss is ${value}`, "return a scalar: sum or average first");
-    if (value.edge === undefined)
-      throw new FtError(
-        "autograd",
-        "[valueAndGrad] the loss reaches no parameter",
-        "pass the map whose tensors the model holds",
-      );
-    seed(value, value.edge);
-    value.edge = undefined;
-    recorded.backward();
-    const grads = new Map<string, Tensor>();
-    for (const [name, param] of params) {
-      const grad = leaves.get(name)?.grads.get(name);
-      if (grad === undefined) continue;
-      grad.storage.retain();
-      grads.set(name, new Tensor(grad, grad.dtype, param.axes));
-    }
-    return { value, grads };
+    return scope(() => {
+      const value = recordingOn(recorded, fn);
+      backwardFrom(value, recorded);
+      const grads = new Map<string, Tensor>();
+      for (const [name, { param, node }] of leaves) {
+        const grad = node.grads.get(name);
+        if (grad === undefined) continue;
+        grad.storage.retain();
+        grads.set(name, new Tensor(grad, grad.dtype, param.axes));
+      }
+      return { value, grads };
+    });
   } finally {
     recorded.discard();
-    for (const node of leaves.values()) node.drop();
-    for (const param of params.values()) param.edge = undefined;
+    for (const { param, node } of leaves.values()) {
+      node.drop();
+      param.edge = undefined;
+    }
   }
+}
+
+/** Seeds the loss with 1 and runs the tape backwards. */
+function backwardFrom(value: Tensor, recorded: Tape): void {
+  if (value.shape.length > 0)
+    throw new FtError("autograd", `[valueAndGrad] the loss is ${value}`, "return a scalar: sum or average first");
+  if (value.edge === undefined)
+    throw new FtError(
+      "autograd",
+      "[valueAndGrad] the loss reaches no parameter",
+      "pass the map whose tensors the model holds",
+    );
+  seed(value, value.edge);
+  value.edge = undefined;
+  recorded.backward();
 }
 
 function seed(loss: Tensor, edge: Edge): void {

@@ -1,0 +1,51 @@
+import { readFile } from "node:fs/promises";
+import type { Message } from "@ft/data";
+import { FtError } from "@ft/tensor";
+import type { Io } from "../io.ts";
+import { answerPieces } from "../run/answer.ts";
+import { openBackend, openModel } from "../run/open-model.ts";
+
+export interface GenerateFlags {
+  readonly model: string;
+  readonly adapter?: string;
+  readonly prompt?: string;
+  readonly promptFile?: string;
+  readonly system?: string;
+  readonly chatTemplate?: string;
+  readonly maxNewTokens: number;
+  readonly temperature: number;
+  readonly topK: number;
+  readonly topP: number;
+  readonly seed: number;
+  readonly threads?: number;
+}
+
+/** `ft generate`: one prompt, one answer, streamed. */
+export async function generateCommand(flags: GenerateFlags, io: Io, signal: AbortSignal): Promise<void> {
+  const prompt = await promptOf(flags);
+  const backend = await openBackend("auto", flags.threads);
+  using open = await openModel(flags.model, { backend, adapter: flags.adapter, chatTemplate: flags.chatTemplate });
+  const messages: Message[] = [
+    ...(flags.system === undefined ? [] : [{ role: "system" as const, content: flags.system }]),
+    { role: "user", content: prompt },
+  ];
+  const { maxNewTokens, temperature, topK, topP, seed } = flags;
+  let text = "";
+  const begun = performance.now();
+  for await (const piece of answerPieces(open, messages, { maxNewTokens, temperature, topK, topP, seed, signal })) {
+    io.write(piece);
+    text += piece;
+  }
+  io.print("");
+  const seconds = (performance.now() - begun) / 1000;
+  io.document({ prompt, text, seconds });
+}
+
+async function promptOf({ prompt, promptFile }: GenerateFlags): Promise<string> {
+  if (prompt !== undefined && promptFile === undefined) return prompt;
+  if (prompt !== undefined || promptFile === undefined)
+    throw new FtError("config", "one prompt is needed", "give either --prompt TEXT or --prompt-file FILE");
+  return readFile(promptFile, "utf8").catch((cause: unknown) => {
+    throw new FtError("missing", `${promptFile} cannot be read`, "give a text file", { cause });
+  });
+}

@@ -1,0 +1,44 @@
+import { readFile } from "node:fs/promises";
+import { dirname, extname, resolve } from "node:path";
+import { FtError } from "@ft/tensor";
+import { parse } from "yaml";
+import { parseConfig } from "./schema.ts";
+import { defaults, type PartialConfig, type TrainConfig } from "./train-config.ts";
+
+/** Keys that are paths: in a file they are relative to the file, as flags to the working directory. */
+const pathKeys = ["model", "data", "out", "validation", "chatTemplate"] as const;
+
+/** Reads a .yaml, .yml or .json configuration. */
+export async function readConfigFile(file: string): Promise<PartialConfig> {
+  if (![".yaml", ".yml", ".json"].includes(extname(file)))
+    throw new FtError("config", `${file} is no configuration file`, "name it .yaml or .json");
+  const text = await readFile(file, "utf8").catch((cause: unknown) => {
+    throw new FtError("missing", `${file} cannot be read`, "give the path of a configuration file", { cause });
+  });
+  let value: unknown;
+  try {
+    value = parse(text, { prettyErrors: true });
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message.split("\n")[0] : String(cause);
+    throw new FtError("config", `${file} is not valid YAML: ${reason}`, "check the indentation and the quotes", {
+      cause,
+    });
+  }
+  const config: { -readonly [K in keyof PartialConfig]: PartialConfig[K] } = parseConfig(value ?? {}, file);
+  for (const key of pathKeys) if (config[key] !== undefined) config[key] = resolve(dirname(file), config[key]);
+  return config;
+}
+
+/** Defaults, then the file, then the flags. Throws when a key that every run needs is missing. */
+export function resolveConfig(file: PartialConfig, flags: PartialConfig): TrainConfig {
+  const given = { ...file, ...flags, lora: { ...file.lora, ...flags.lora } };
+  const { model, data, out } = given;
+  for (const [key, value] of Object.entries({ model, data, out }))
+    if (value === undefined)
+      throw new FtError("config", `${key} is not given`, `set it in the configuration file or with --${key}`);
+  const known = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+  const config: TrainConfig = { ...defaults, model: model ?? "", data: data ?? "", out: out ?? "", ...known };
+  if (config.batchSize !== undefined && config.batchTokens !== undefined)
+    throw new FtError("config", "batchSize and batchTokens are both given", "keep one of them");
+  return config;
+}

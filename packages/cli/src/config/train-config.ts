@@ -1,0 +1,89 @@
+import type { Truncation } from "@ft/data";
+import type { LoraOptions } from "@ft/lora";
+import type { SaveDType } from "@ft/models";
+
+/** A training run. Every key is a key of the configuration file and, in kebab-case, a flag; flags win. */
+export interface TrainConfig {
+  /** a model folder or a .gguf file */
+  readonly model: string;
+  /** rows to train on: .json or .jsonl, Alpaca or messages */
+  readonly data: string;
+  /** folder of the run */
+  readonly out: string;
+  readonly method: "lora" | "full";
+  readonly backend: "auto" | "cpu";
+  /** threads of the CPU kernels; results do not depend on it */
+  readonly threads?: number;
+  /** everything random depends on it: split, order, initialisation, dropout */
+  readonly seed: number;
+  /** held-out rows in a file of their own */
+  readonly validation?: string;
+  /** share of the rows to hold out where there is no such file; 0 for none */
+  readonly validationFraction: number;
+  /** a Jinja file instead of the model's template */
+  readonly chatTemplate?: string;
+  /** tokens of a row at most; the model's context, but not above 512, when absent */
+  readonly maxLength?: number;
+  readonly truncation: Truncation;
+  readonly packing: boolean;
+  /** rows of a micro-batch */
+  readonly batchSize?: number;
+  /** positions of a micro-batch, instead of batchSize */
+  readonly batchTokens?: number;
+  /** micro-batches of an optimizer step */
+  readonly accumulation: number;
+  /** times through the data; 3 when neither this nor maxSteps is given */
+  readonly epochs?: number;
+  readonly maxSteps?: number;
+  /** peak learning rate; 2e-4 for lora, 2e-5 for full when absent */
+  readonly learningRate?: number;
+  readonly schedule: "constant" | "linear" | "cosine";
+  readonly warmupSteps?: number;
+  readonly warmupRatio?: number;
+  readonly optimizer: "adamw" | "sgd";
+  readonly weightDecay: number;
+  readonly beta1?: number;
+  readonly beta2?: number;
+  readonly eps?: number;
+  readonly momentum?: number;
+  readonly nesterov?: boolean;
+  /** largest global gradient norm; 0 for no clipping */
+  readonly clipNorm: number;
+  /** recompute activations in the backward */
+  readonly checkpointing: boolean;
+  /** steps between evaluations; a tenth of the run when absent */
+  readonly evalEvery?: number;
+  /** steps between checkpoints; as evalEvery when absent */
+  readonly saveEvery?: number;
+  readonly keep: number;
+  /** stop after so many evaluations without improvement */
+  readonly patience?: number;
+  readonly minDelta: number;
+  /** what the weights of method full are saved as */
+  readonly saveDtype: SaveDType;
+  readonly resume: boolean;
+  readonly lora: LoraOptions;
+}
+
+/** What a file or the command line gives: some of the keys. */
+export type PartialConfig = { readonly [K in keyof TrainConfig]?: TrainConfig[K] | undefined };
+
+export const defaults: Omit<TrainConfig, "model" | "data" | "out"> = {
+  method: "lora",
+  backend: "auto",
+  seed: 0,
+  validationFraction: 0.05,
+  truncation: "end",
+  packing: false,
+  accumulation: 1,
+  schedule: "cosine",
+  optimizer: "adamw",
+  weightDecay: 0.01,
+  clipNorm: 1,
+  checkpointing: false,
+  keep: 2,
+  minDelta: 0,
+  saveDtype: "f32",
+  resume: false,
+  lora: {},
+};

@@ -1,0 +1,59 @@
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { flagSpecs, parseConfig } from "./config/schema.ts";
+import type { PartialConfig } from "./config/train-config.ts";
+
+/** A flag value that must be a number. */
+export function number(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || Number.isNaN(value)) throw new InvalidArgumentError("a number is needed.");
+  return value;
+}
+
+/** A flag value that must be a whole number of at least `least`. */
+export function whole(least: number): (text: string) => number {
+  return (text) => {
+    const value = number(text);
+    if (!Number.isSafeInteger(value) || value < least)
+      throw new InvalidArgumentError(`a whole number of at least ${least} is needed.`);
+    return value;
+  };
+}
+
+/** Gives `train` a flag for every configuration key. */
+export function addConfigFlags(command: Command): void {
+  for (const { flag, kind, choices, description } of flagSpecs()) {
+    const option = new Option(kind === "boolean" ? flag : `${flag} <value>`, description);
+    if (choices) option.choices([...choices]);
+    else if (kind === "number") option.argParser(number);
+    else if (kind === "list")
+      option.argParser((text) => (text.includes(",") ? text.split(",").map((name) => name.trim()) : text));
+    else if (kind === "json") option.argParser(parseJson);
+    command.addOption(option);
+    if (kind === "boolean") command.addOption(new Option(flag.replace("--", "--no-"), "").hideHelp());
+  }
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw new InvalidArgumentError('JSON is needed, such as {"q_proj": 4}.');
+  }
+}
+
+/** The configuration that the flags given on the command line make; flags not given are absent. */
+export function configFromFlags(command: Command): PartialConfig {
+  const given: Record<string, unknown> = {};
+  const nested: Record<string, unknown> = {};
+  for (const { path, flag } of flagSpecs()) {
+    const name = new Option(flag).attributeName();
+    if (command.getOptionValueSource(name) !== "cli") continue;
+    const [first = "", inner] = path;
+    const value: unknown = command.getOptionValue(name);
+    // "q_proj" alone is a name, as a list in a file would be; "all-linear" and expressions stay what they are
+    if (inner === undefined) given[first] = value;
+    else
+      nested[inner] = typeof value === "string" && /^\w+$/.test(value) && inner.endsWith("Modules") ? [value] : value;
+  }
+  return parseConfig(Object.keys(nested).length > 0 ? { ...given, lora: nested } : given, "the command line");
+}

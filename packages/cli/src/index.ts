@@ -1,0 +1,2 @@
+export type { PartialConfig, TrainConfig } from "./config/train-config.ts";
+export { main } from "./main.ts";

@@ -1,0 +1,120 @@
+import { Command, CommanderError } from "commander";
+import { describeError, errorDocument, exitCode } from "./errors.ts";
+import { addConfigFlags, configFromFlags, number, whole } from "./flags.ts";
+import { createIo, type Io } from "./io.ts";
+
+type Action = (io: Io, signal: AbortSignal) => Promise<void>;
+
+/** Runs the command line and returns the exit code. Never throws, never prints a stack trace for bad input. */
+export async function main(args: readonly string[]): Promise<number> {
+  const json = args.includes("--json");
+  const io = createIo(json);
+  let chosen: Action | undefined;
+  const program = buildProgram((action) => {
+    chosen = action;
+  });
+  program.configureOutput({
+    writeErr: (text) => json || io.note(text.trimEnd()),
+    writeOut: (text) => process.stdout.write(text),
+  });
+  const interruption = new AbortController();
+  const interrupt = (): void => {
+    // a second Ctrl-C does not wait
+    if (interruption.signal.aborted) process.exit(130);
+    interruption.abort();
+  };
+  process.on("SIGINT", interrupt);
+  process.on("SIGTERM", interrupt);
+  try {
+    await program.parseAsync([...args], { from: "user" });
+    await chosen?.(io, interruption.signal);
+    return 0;
+  } catch (error) {
+    if (error instanceof CommanderError) {
+      if (error.exitCode === 0) return 0;
+      io.document({ error: { code: "usage", message: error.message.replace(/^error: /, "") } });
+      return 2;
+    }
+    if (interruption.signal.aborted && error === interruption.signal.reason) return 130;
+    io.document(errorDocument(error));
+    if (!json) io.note(describeError(error));
+    return exitCode(error);
+  } finally {
+    process.off("SIGINT", interrupt);
+    process.off("SIGTERM", interrupt);
+  }
+}
+
+/** Commands load what they need when they run, so that --help is quick. */
+function buildProgram(choose: (action: Action) => void): Command {
+  const program = new Command("ft")
+    .description("Fine-tune a language model, talk to it, look at its data.")
+    .exitOverride()
+    .showSuggestionAfterError()
+    .configureHelp({ sortSubcommands: false, showGlobalOptions: false });
+  program.action(() => program.help({ error: true }));
+
+  const train = program
+    .command("train")
+    .description("fine-tune a model")
+    .argument("[config]", "a .yaml or .json file; every key is also a flag");
+  addConfigFlags(train);
+  train.option("--json", "one JSON document on stdout").action((file: string | undefined) => {
+    const flags = configFromFlags(train);
+    choose(async (io, signal) => (await import("./commands/train.ts")).trainCommand(file, flags, io, signal));
+  });
+
+  generation(program.command("generate").description("answer one prompt"))
+    .option("--prompt <text>", "what to answer")
+    .option("--prompt-file <file>", "the same from a file")
+    .action((flags) =>
+      choose(async (io, signal) => (await import("./commands/generate.ts")).generateCommand(flags, io, signal)),
+    );
+  generation(program.command("chat").description("talk to a model")).action((flags) =>
+    choose(async (io, signal) => (await import("./commands/chat.ts")).chatCommand(flags, io, signal)),
+  );
+
+  const data = program.command("data").description("look at rows before training on them");
+  data.action(() => data.help({ error: true }));
+  dataset(data.command("preview").description("rows as the model sees them, what is trained on in colour"))
+    .option("--rows <n>", "how many", whole(1), 3)
+    .action((flags) => choose(async (io) => (await import("./commands/data.ts")).previewCommand(flags, io)));
+  dataset(data.command("stats").description("counts and lengths")).action((flags) =>
+    choose(async (io) => (await import("./commands/data.ts")).statsCommand(flags, io)),
+  );
+  data
+    .command("split")
+    .description("a training and a held-out file, split once by seed")
+    .requiredOption("--data <file>", "rows: .json or .jsonl")
+    .requiredOption("--out <folder>", "where to write both")
+    .option("--fraction <f>", "share of the rows to hold out", number, 0.1)
+    .option("--seed <n>", "which rows", whole(0), 0)
+    .option("--json", "one JSON document on stdout")
+    .action((flags) => choose(async (io) => (await import("./commands/data.ts")).splitCommand(flags, io)));
+  return program;
+}
+
+function generation(command: Command): Command {
+  return command
+    .requiredOption("--model <path>", "a model folder or a .gguf file")
+    .option("--adapter <folder>", "a LoRA adapter over it")
+    .option("--system <text>", "system message")
+    .option("--chat-template <file>", "a Jinja file instead of the model's template")
+    .option("--max-new-tokens <n>", "length of an answer at most", whole(1), 256)
+    .option("--temperature <t>", "0 is greedy", number, 0)
+    .option("--top-k <k>", "only the k likeliest tokens, 0 for all", whole(0), 0)
+    .option("--top-p <p>", "only the likeliest tokens that reach p together", number, 1)
+    .option("--seed <n>", "of the sampling", whole(0), 0)
+    .option("--threads <n>", "threads of the CPU kernels", whole(1))
+    .option("--json", "one JSON document on stdout");
+}
+
+function dataset(command: Command): Command {
+  return command
+    .requiredOption("--data <file>", "rows: .json or .jsonl")
+    .requiredOption("--model <path>", "whose tokenizer and template to use")
+    .option("--chat-template <file>", "a Jinja file instead of the model's template")
+    .option("--max-length <n>", "tokens of a row at most", whole(2), 512)
+    .option("--truncation <how>", "end, drop or error", "end")
+    .option("--json", "one JSON document on stdout");
+}

@@ -1,0 +1,80 @@
+import { readFile, stat } from "node:fs/promises";
+import { createCpuBackend } from "@ft/backend-cpu";
+import {
+  ChatTemplate,
+  chatTemplateOf,
+  checkVocabulary,
+  loadTokenizer,
+  type Tokenizer,
+  tokenizerFromGguf,
+} from "@ft/data";
+import { type LoraAdapter, loadAdapter } from "@ft/lora";
+import { type Llama, loadModel } from "@ft/models";
+import { type Backend, FtError } from "@ft/tensor";
+import { openGguf } from "@ft/weights";
+
+/** The best backend there is: today the CPU. */
+export async function openBackend(
+  name: "auto" | "cpu",
+  threads?: number,
+): Promise<Backend & { threads: number; native: boolean }> {
+  if (name !== "auto" && name !== "cpu")
+    throw new FtError("config", `there is no backend "${name}"`, "use auto or cpu");
+  return createCpuBackend(threads === undefined ? {} : { threads });
+}
+
+/** A model's tokenizer, from its folder or its .gguf file. */
+export async function openTokenizer(model: string): Promise<Tokenizer> {
+  const found = await stat(model).catch((cause: unknown) => {
+    throw new FtError("missing", `there is no model at ${model}`, "give a model folder or a .gguf file", { cause });
+  });
+  if (found.isDirectory()) return loadTokenizer(model);
+  if (!model.endsWith(".gguf"))
+    throw new FtError(
+      "input",
+      `${model} is neither a folder nor a .gguf file`,
+      "give the folder that holds config.json",
+    );
+  await using source = await openGguf(model);
+  return tokenizerFromGguf(source.metadata);
+}
+
+/** The template that turns messages into text: the model's own unless a file replaces it. */
+export async function openTemplate(tokenizer: Tokenizer, file?: string): Promise<ChatTemplate> {
+  if (file === undefined) return chatTemplateOf(tokenizer);
+  const source = await readFile(file, "utf8").catch((cause: unknown) => {
+    throw new FtError("missing", `${file} cannot be read`, "give a Jinja file", { cause });
+  });
+  return new ChatTemplate(source, { name: file, specialTokens: tokenizer.specialTokens });
+}
+
+/** A model ready to answer: weights, adapter if any, tokenizer, template, stop ids. */
+export interface OpenModel extends Disposable {
+  readonly model: Llama;
+  readonly tokenizer: Tokenizer;
+  readonly template: ChatTemplate;
+  readonly adapter: LoraAdapter | undefined;
+  readonly stopIds: readonly number[];
+}
+
+export interface OpenModelOptions {
+  readonly backend: Backend;
+  readonly adapter?: string | undefined;
+  readonly chatTemplate?: string | undefined;
+}
+
+/** Loads a model and all that belongs to it; checks that the tokenizer fits. */
+export async function openModel(path: string, options: OpenModelOptions): Promise<OpenModel> {
+  const tokenizer = await openTokenizer(path);
+  const template = await openTemplate(tokenizer, options.chatTemplate);
+  const model = await loadModel(path, { backend: options.backend });
+  try {
+    checkVocabulary(tokenizer, model.config.vocabSize, path);
+    const adapter = options.adapter === undefined ? undefined : await loadAdapter(model, options.adapter);
+    const stopIds = [...new Set([...model.config.eosTokenIds, ...tokenizer.stopIds])];
+    return { model, tokenizer, template, adapter, stopIds, [Symbol.dispose]: () => model.dispose() };
+  } catch (error) {
+    model.dispose();
+    throw error;
+  }
+}

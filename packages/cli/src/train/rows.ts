@@ -1,0 +1,52 @@
+import {
+  type Batches,
+  batches,
+  type ChatTemplate,
+  type EncodeStats,
+  encodeConversations,
+  loadRows,
+  splitRows,
+  type Tokenizer,
+} from "@ft/data";
+import type { TrainConfig } from "../config/train-config.ts";
+
+/** The rows of a run as micro-batches: those to train on, and those held out, if any. */
+export interface TrainingRows {
+  readonly training: Batches;
+  readonly heldOut: Batches | undefined;
+  readonly stats: EncodeStats;
+  readonly heldOutStats: EncodeStats | undefined;
+  /** longest row, in tokens */
+  readonly maxLength: number;
+}
+
+/** Longest row when the configuration names none: enough for instruction data, and never beyond the model's context. */
+const usualLength = 512;
+
+/** Reads, splits, encodes and batches the rows of a run. */
+export async function prepareRows(
+  config: TrainConfig,
+  tokenizer: Tokenizer,
+  template: ChatTemplate,
+  context: number,
+): Promise<TrainingRows> {
+  const maxLength = config.maxLength ?? Math.min(usualLength, context);
+  const { seed, packing, truncation, validationFraction: fraction } = config;
+  const rows = await loadRows(config.data);
+  const hold = config.validation === undefined && fraction > 0 && rows.length > 1;
+  const split = hold ? splitRows(rows, { fraction, seed }) : { train: rows, heldOut: [] };
+  const held = config.validation === undefined ? split.heldOut : await loadRows(config.validation);
+
+  const encode = { maxLength, truncation };
+  const training = encodeConversations(tokenizer, template, split.train, encode);
+  const heldOut = held.length === 0 ? undefined : encodeConversations(tokenizer, template, held, encode);
+  const size =
+    config.batchTokens === undefined ? { batchSize: config.batchSize ?? 8 } : { batchTokens: config.batchTokens };
+  return {
+    training: batches({ examples: training.examples, seed, maxLength, packing, ...size }),
+    heldOut: heldOut && batches({ examples: heldOut.examples, seed, maxLength, packing, shuffle: false, ...size }),
+    stats: training.stats,
+    heldOutStats: heldOut?.stats,
+    maxLength,
+  };
+}

@@ -1,0 +1,58 @@
+import { copyFile, mkdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { FtError, f32ToBf16, f32ToF16, type Parameter } from "@ft/tensor";
+import { type WeightEntry, writeFileAtomic, writeShardedSafetensors } from "@ft/weights";
+import type { CausalLm } from "./causal-lm.ts";
+
+/** What weights can be saved as. */
+export type SaveDType = "f32" | "bf16" | "f16";
+
+export interface SaveModelOptions {
+  /** the Hugging Face folder that the model came from: config, tokenizer and template are copied */
+  readonly from: string;
+  readonly dtype?: SaveDType;
+  /** largest size of one file, in bytes; 5 GB by default, as transformers writes */
+  readonly shardSize?: number;
+}
+
+/** Files that belong to a model beside its weights and config.json; copied where they exist. */
+const companions = [
+  "tokenizer.json",
+  "tokenizer_config.json",
+  "special_tokens_map.json",
+  "generation_config.json",
+  "chat_template.jinja",
+];
+
+const hfNames: { readonly [D in SaveDType]: string } = { f32: "float32", bf16: "bfloat16", f16: "float16" };
+
+/** Writes a whole model as a Hugging Face folder: config, weights rounded to `dtype`, tokenizer and template. */
+export async function saveModel(model: CausalLm, folder: string, options: SaveModelOptions): Promise<void> {
+  const { from, dtype = "f32", shardSize = 5e9 } = options;
+  await mkdir(folder, { recursive: true }).catch((cause: unknown) => {
+    throw new FtError("io", `[model] ${folder} cannot be created`, "choose a folder that can be written", { cause });
+  });
+  const entries = [...model.parameters()].map(([name, value]) => entry(name, value, dtype));
+  await writeShardedSafetensors(folder, entries, shardSize);
+  for (const name of companions) await copyIfPresent(join(from, name), join(folder, name));
+  const config = JSON.parse(await readFile(join(from, "config.json"), "utf8"));
+  // transformers 4 reads torch_dtype, transformers 5 dtype
+  const saved = { ...config, dtype: hfNames[dtype], torch_dtype: hfNames[dtype] };
+  await writeFileAtomic(join(folder, "config.json"), `${JSON.stringify(saved, null, 2)}\n`);
+}
+
+function entry(name: string, value: Parameter, dtype: SaveDType): WeightEntry {
+  const shape = value.shape;
+  const wide = async (): Promise<Float32Array<ArrayBuffer>> => Float32Array.from(await value.read());
+  if (dtype === "f32") return { name, dtype, shape, data: wide };
+  return { name, dtype, shape, data: async () => (dtype === "bf16" ? f32ToBf16 : f32ToF16)(await wide()) };
+}
+
+async function copyIfPresent(from: string, to: string): Promise<void> {
+  await copyFile(from, to).catch((cause: unknown) => {
+    if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") return;
+    throw new FtError("io", `[model] ${from} cannot be copied to ${to}`, "check the disk and its permissions", {
+      cause,
+    });
+  });
+}
