@@ -23,7 +23,7 @@ import {
   swiglu,
   swigluOp,
 } from "@ft/tensor/ops";
-import { leading, normals, number, type OpCase, size } from "./op-case.ts";
+import { anyShape, leading, normals, number, type OpCase, size } from "./op-case.ts";
 
 /** Ops that work element by element or row by row. */
 export const elementwiseCases: readonly OpCase[] = [
@@ -31,7 +31,7 @@ export const elementwiseCases: readonly OpCase[] = [
     name: "add",
     op: addOp,
     make(random, dtype, of) {
-      const { axes, shape } = leading(random, of);
+      const { axes, shape } = anyShape(random, of);
       const [a, b] = [normals(random, dtype, axes, shape), normals(random, dtype, axes, shape)];
       return {
         inputs: { a, b },
@@ -45,7 +45,7 @@ export const elementwiseCases: readonly OpCase[] = [
     name: "add: one tensor twice",
     op: addOp,
     make(random, dtype, of) {
-      const { axes, shape } = leading(random, of);
+      const { axes, shape } = anyShape(random, of);
       const inputs = { a: normals(random, dtype, axes, shape) };
       return { inputs, differentiable: ["a"], axes: { y: axes }, call: ({ a }) => ({ y: add(a!, a!) }) };
     },
@@ -54,7 +54,7 @@ export const elementwiseCases: readonly OpCase[] = [
     name: "scale",
     op: scaleOp,
     make(random, dtype, of) {
-      const { axes, shape } = leading(random, of);
+      const { axes, shape } = anyShape(random, of);
       const inputs = { x: normals(random, dtype, axes, shape), by: number(dtype, random.normal()) };
       return { inputs, differentiable: ["x"], axes: { y: axes }, call: ({ x, by }) => ({ y: scale(x!, by!) }) };
     },
@@ -63,7 +63,7 @@ export const elementwiseCases: readonly OpCase[] = [
     name: "divide",
     op: divideOp,
     make(random, dtype, of) {
-      const { axes, shape } = leading(random, of);
+      const { axes, shape } = anyShape(random, of);
       const inputs = { x: normals(random, dtype, axes, shape), by: number(dtype, random.int(1, 9)) };
       return { inputs, differentiable: ["x"], axes: { y: axes }, call: ({ x, by }) => ({ y: divide(x!, by!) }) };
     },
@@ -72,7 +72,7 @@ export const elementwiseCases: readonly OpCase[] = [
     name: "swiglu",
     op: swigluOp,
     make(random, dtype, of) {
-      const { axes, shape } = leading(random, of);
+      const { axes, shape } = anyShape(random, of);
       const inputs = { gate: normals(random, dtype, axes, shape, 3), up: normals(random, dtype, axes, shape) };
       return {
         inputs,
@@ -86,7 +86,7 @@ export const elementwiseCases: readonly OpCase[] = [
     name: "swiglu: one tensor as gate and up",
     op: swigluOp,
     make(random, dtype, of) {
-      const { axes, shape } = leading(random, of);
+      const { axes, shape } = anyShape(random, of);
       const inputs = { x: normals(random, dtype, axes, shape, 2) };
       return { inputs, differentiable: ["x"], axes: { y: axes }, call: ({ x }) => ({ y: swiglu(x!, x!) }) };
     },
@@ -95,7 +95,7 @@ export const elementwiseCases: readonly OpCase[] = [
     name: "dropout",
     op: dropoutOp,
     make(random, dtype, of) {
-      const { axes, shape } = leading(random, of);
+      const { axes, shape } = anyShape(random, of);
       const inputs = { x: normals(random, dtype, axes, shape), step: number("i32", random.int(0, 1000)) };
       const rate = random.chance(0.2) ? 0 : 0.05 + 0.85 * random.uniform();
       const attrs = { rate, seed: random.int(0, 2 ** 31), stream: random.int(0, 50) };
@@ -149,7 +149,7 @@ export const elementwiseCases: readonly OpCase[] = [
     name: "sum",
     op: sumOp,
     make(random, dtype, of) {
-      const { axes, shape } = leading(random, of);
+      const { axes, shape } = anyShape(random, of);
       const inputs = { x: normals(random, dtype, axes, shape) };
       return { inputs, differentiable: ["x"], axes: { y: [] }, call: ({ x }) => ({ y: sum(x!) }) };
     },
@@ -158,7 +158,7 @@ export const elementwiseCases: readonly OpCase[] = [
     name: "sumSquares",
     op: sumSquaresOp,
     make(random, dtype, of) {
-      const { axes, shape } = leading(random, of);
+      const { axes, shape } = anyShape(random, of);
       const inputs = { x: normals(random, dtype, axes, shape) };
       return { inputs, differentiable: [], axes: { y: [] }, call: ({ x }) => ({ y: sumSquares(x!) }) };
     },
@@ -167,7 +167,7 @@ export const elementwiseCases: readonly OpCase[] = [
     name: "cast",
     op: castOp,
     make(random, dtype, of) {
-      const { axes, shape } = leading(random, of);
+      const { axes, shape } = anyShape(random, of);
       const inputs = { x: normals(random, dtype, axes, shape) };
       // to f64 only from f64: a cast that rounds has no difference quotient
       return {
@@ -183,7 +183,7 @@ export const elementwiseCases: readonly OpCase[] = [
     op: castOp,
     needs: ["bf16"],
     make(random, dtype, of) {
-      const { axes, shape } = leading(random, of);
+      const { axes, shape } = anyShape(random, of);
       const inputs = { x: normals(random, "bf16", axes, shape) };
       return { inputs, differentiable: [], axes: { y: axes }, call: ({ x }) => ({ y: cast(x!, dtype) }) };
     },
@@ -193,7 +193,7 @@ export const elementwiseCases: readonly OpCase[] = [
     op: sliceOp,
     make(random, dtype, of) {
       const axes = ["batch", "seq", "hidden"];
-      const shape = random.list(3, () => size(random, of));
+      const shape = [size(random, "small"), size(random, of), size(random, of)];
       const at = random.int(0, 2);
       const start = random.int(0, shape[at]! - 1);
       const end = random.int(start + 1, shape[at]!);
@@ -211,7 +211,7 @@ export const elementwiseCases: readonly OpCase[] = [
     op: reshapeOp,
     make(random, dtype, of) {
       const { axes, shape } = leading(random, of);
-      const [outer, inner] = [size(random, of), size(random, of)];
+      const [outer, inner] = [size(random, "small"), size(random, "small")];
       const inputs = { x: normals(random, dtype, [...axes, "hidden"], [...shape, outer * inner]) };
       return {
         inputs,
@@ -227,7 +227,12 @@ export const elementwiseCases: readonly OpCase[] = [
     make(random, dtype, of) {
       const { axes, shape } = leading(random, of);
       const inputs = {
-        x: normals(random, dtype, [...axes, "heads", "headDim"], [...shape, size(random, of), size(random, of)]),
+        x: normals(
+          random,
+          dtype,
+          [...axes, "heads", "headDim"],
+          [...shape, size(random, "small"), size(random, "small")],
+        ),
       };
       return {
         inputs,

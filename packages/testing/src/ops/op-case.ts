@@ -58,16 +58,20 @@ export function number(dtype: DType, value: number): HostTensor {
 
 /** A size of an axis, 1 included. */
 export function size(random: Random, of: CaseSize): number {
-  return of === "small" ? random.int(1, 6) : random.int(33, 70);
+  return of === "small" ? random.int(1, 6) : random.int(130, 180);
 }
 
-/** Up to `most` leading axes and their sizes: an op must not care how many there are. */
-export function leading(random: Random, of: CaseSize, most = 2): { axes: string[]; shape: number[] } {
-  const rank = of === "small" ? random.int(0, most) : most;
-  return {
-    axes: ["batch", "seq"].slice(0, rank),
-    shape: random.list(rank, (i) => (i === 0 && of === "large" ? 3 : size(random, of))),
-  };
+/** Up to two leading axes and their sizes: an op must not care how many there are. */
+export function leading(random: Random, of: CaseSize): { axes: string[]; shape: number[] } {
+  const rank = of === "small" ? random.int(0, 2) : 2;
+  const shape = of === "small" ? random.list(rank, () => size(random, of)) : [3, size(random, of)];
+  return { axes: ["batch", "seq"].slice(0, rank), shape };
+}
+
+/** Any axes at all; some 75,000 elements when large. */
+export function anyShape(random: Random, of: CaseSize): { axes: string[]; shape: number[] } {
+  const { axes, shape } = leading(random, of);
+  return of === "small" ? { axes, shape } : { axes: [...axes, "hidden"], shape: [...shape, size(random, of)] };
 }
 
 function count(shape: readonly number[]): number {

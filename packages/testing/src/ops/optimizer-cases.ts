@@ -1,6 +1,6 @@
 import { run, type Tensor, wideOf } from "@ft/tensor";
 import { adamwOp, sgdOp } from "@ft/tensor/ops";
-import { leading, normals, number, type OpCase } from "./op-case.ts";
+import { anyShape, normals, number, type OpCase } from "./op-case.ts";
 
 /** Optimizer steps: they consume parameter and slots, and have no gradient. */
 export const optimizerCases: readonly OpCase[] = [
@@ -8,7 +8,7 @@ export const optimizerCases: readonly OpCase[] = [
     name: "adamw",
     op: adamwOp,
     make(random, dtype, of) {
-      const { axes, shape } = leading(random, of);
+      const { axes, shape } = anyShape(random, of);
       const wide = wideOf(dtype);
       const v = normals(random, wide, axes, shape);
       const step = random.int(1, 50);
@@ -48,7 +48,7 @@ export const optimizerCases: readonly OpCase[] = [
     name: "sgd",
     op: sgdOp,
     make(random, dtype, of) {
-      const { axes, shape } = leading(random, of);
+      const { axes, shape } = anyShape(random, of);
       const wide = wideOf(dtype);
       const held = random.chance(0.7);
       const attrs = {
