@@ -6,7 +6,14 @@ import { closure } from "./workspace.mjs";
 
 /** Every package, with its types; turbo repeats only what changed. */
 export function buildAll() {
-  return run("turbo", ["run", "build", "build:native", "--ui=stream", "--output-logs=errors-only"]);
+  return run("turbo", [
+    "run",
+    "build",
+    "build:native",
+    "--ui=stream",
+    "--output-logs=errors-only",
+    "--concurrency=100%",
+  ]);
 }
 
 /** The newest time anything below `path` was written, folders included: removing a file counts. */
