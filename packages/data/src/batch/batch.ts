@@ -5,13 +5,13 @@ export interface Batch {
   readonly batch: number;
   readonly seq: number;
   /** Token ids; padding is 0. */
-  readonly tokens: Int32Array;
+  readonly tokens: Int32Array<ArrayBuffer>;
   /** Next token of each position, or -100 where there is no loss. */
-  readonly targets: Int32Array;
+  readonly targets: Int32Array<ArrayBuffer>;
   /** Position within the segment, from 0; padding is 0. */
-  readonly positions: Int32Array;
+  readonly positions: Int32Array<ArrayBuffer>;
   /** Which example of its row a position belongs to, from 1; padding is 0. Attention stays within a segment. */
-  readonly segments: Int32Array;
+  readonly segments: Int32Array<ArrayBuffer>;
   /** Number of positions with a loss: what the sum of losses is divided by. */
   readonly targetTokens: number;
   /** Indices of the examples, row by row and in the order of their segments. */

@@ -6,9 +6,9 @@ export const ignoredTarget: number = -100;
 /** One tokenised row. */
 export interface Example {
   /** Token ids, [sequence]. */
-  readonly tokens: Int32Array;
+  readonly tokens: Int32Array<ArrayBuffer>;
   /** For each position the id that comes next where it is learnt, otherwise -100; [sequence]. The last is always -100. */
-  readonly targets: Int32Array;
+  readonly targets: Int32Array<ArrayBuffer>;
   /** How many tokens were cut off the end to fit the length; 0 when the row is whole. */
   readonly cut: number;
   readonly source: RowSource;

@@ -2,7 +2,7 @@ import { Environment, Interpreter } from "@huggingface/jinja";
 import { isRecord } from "../rows/conversation.ts";
 
 /** Far above what any real template needs; low enough that a hostile one ends in about a second. */
-const limits = { steps: 2_000_000, characters: 1 << 26, range: 1 << 16 };
+const limits = { steps: 2_000_000, characters: 1 << 22, items: 1 << 16 };
 
 interface RuntimeValue {
   readonly type: string;
@@ -12,6 +12,7 @@ interface RuntimeValue {
 /** The part of the library's interpreter used here; its own declarations do not resolve under Node's rules. */
 interface LibraryInterpreter {
   evaluate(statement: unknown, environment: unknown): RuntimeValue;
+  evaluateBlock(statements: unknown, environment: unknown): RuntimeValue;
   run(program: unknown): RuntimeValue;
 }
 
@@ -30,13 +31,29 @@ export class BoundedInterpreter extends Base {
   #steps = 0;
 
   override evaluate(statement: unknown, environment: unknown): RuntimeValue {
-    if (++this.#steps > limits.steps) throw new Error(`more than ${limits.steps} steps`);
+    this.#charge(1);
     const result = this.#strip(statement, environment) ?? super.evaluate(statement, environment);
     const { value } = result;
-    if ((typeof value === "string" || Array.isArray(value)) && value.length > limits.characters) {
-      throw new Error(`a value longer than ${limits.characters}`);
+    if (typeof value === "string" && value.length > limits.characters) {
+      throw new Error(`a text longer than ${limits.characters} characters`);
+    }
+    if (Array.isArray(value)) {
+      if (value.length > limits.items) throw new Error(`a list longer than ${limits.items}`);
+      // A loop copies its list before the first round.
+      this.#charge(value.length >> 4);
     }
     return result;
+  }
+
+  /** The body of a loop runs through here, even when it is empty. */
+  override evaluateBlock(statements: unknown, environment: unknown): RuntimeValue {
+    this.#charge(1);
+    return super.evaluateBlock(statements, environment);
+  }
+
+  #charge(steps: number): void {
+    this.#steps += steps;
+    if (this.#steps > limits.steps) throw new Error(`more than ${limits.steps} steps`);
   }
 
   /** Python's `text.strip(characters)` and its kin: the library ignores the argument and strips white space always. */
@@ -83,7 +100,7 @@ export function templateEnvironment(variables: Readonly<Record<string, unknown>>
 function boundedRange(start: number, stop?: number, step = 1): number[] {
   const [from, to] = stop === undefined ? [0, start] : [start, stop];
   const count = Math.max(0, Math.ceil((to - from) / step));
-  if (!(count <= limits.range)) throw new Error(`range() of ${count} numbers`);
+  if (!(count <= limits.items)) throw new Error(`range() of ${count} numbers`);
   return Array.from({ length: count }, (_, i) => from + i * step);
 }
 
