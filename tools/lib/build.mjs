@@ -1,19 +1,28 @@
 // Builds. The whole repository through turbo; one command's packages directly, when their sources are newer.
-import { existsSync, readdirSync, statSync } from "node:fs";
+import { readdirSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { node, root, run } from "./process.mjs";
-import { closure } from "./workspace.mjs";
+import { closure, workspace } from "./workspace.mjs";
+
+/**
+ * The C kernels, by whatever compiler is there. Outside turbo's cache: the result depends on the compiler and the
+ * processor, and the script itself knows when it is up to date. No compiler is worth a line; a failing one is an error.
+ * @param {import("./workspace.mjs").WorkspacePackage[]} packages
+ */
+async function buildNative(packages) {
+  for (const { dir, manifest } of packages) {
+    if (!manifest.scripts?.["build:native"]) continue;
+    const result = await node([join(dir, "tools", "build-native.mjs")]);
+    if (result.code !== 0 || / failed\n/.test(result.output)) return { ...result, code: result.code || 1 };
+    if (/no C compiler/.test(result.output)) console.warn(result.output.trim());
+  }
+  return { code: 0, output: "" };
+}
 
 /** Every package, with its types; turbo repeats only what changed. */
-export function buildAll() {
-  return run("turbo", [
-    "run",
-    "build",
-    "build:native",
-    "--ui=stream",
-    "--output-logs=errors-only",
-    "--concurrency=100%",
-  ]);
+export async function buildAll() {
+  const built = await run("turbo", ["run", "build", "--ui=stream", "--output-logs=errors-only", "--concurrency=100%"]);
+  return built.code === 0 ? buildNative(workspace()) : built;
 }
 
 /** The newest time anything below `path` was written, folders included: removing a file counts. */
@@ -44,14 +53,5 @@ export async function buildFor(target) {
       results.push(await node([tsup], { cwd: one.dir, env: { FT_BUILD_TYPES: "0" } }));
   };
   await Promise.all([worker(), worker()]);
-  for (const one of packages) {
-    const native = join(one.dir, "tools", "build-native.mjs");
-    if (one.manifest.scripts?.["build:native"] && existsSync(native)) {
-      const result = await node([native]);
-      results.push(result);
-      // A missing compiler is worth a line, an up-to-date library is not.
-      if (/no C compiler|failed/.test(result.output)) console.warn(result.output.trim());
-    }
-  }
-  return results.find((result) => result.code !== 0) ?? { code: 0, output: "" };
+  return results.find((result) => result.code !== 0) ?? buildNative(packages);
 }
