@@ -1,6 +1,7 @@
 export * from "./close.ts";
 export { backendConformance, type ConformanceOptions } from "./conformance/backend.ts";
 export { gradientConformance } from "./conformance/gradients.ts";
+export { type OptimizerLike, type OptimizerTable, optimizerConformance } from "./conformance/optimizer.ts";
 export type { Runner } from "./conformance/runner.ts";
 export { golden, sharedData } from "./golden.ts";
 export { checkGradient, type GradientCheckOptions } from "./gradient-check.ts";
