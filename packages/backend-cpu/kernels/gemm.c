@@ -15,10 +15,10 @@
 #endif
 #define NR (2 * VL)
 #ifndef GEMM_KC
-#define GEMM_KC 256 /* longest block of K: a panel of B fits the first-level cache */
+#define GEMM_KC 320 /* longest block of K: a panel of B fits the first-level cache */
 #endif
 #ifndef GEMM_A_BYTES
-#define GEMM_A_BYTES (192 << 10) /* packed rows of A: second-level cache */
+#define GEMM_A_BYTES (240 << 10) /* packed rows of A: second-level cache */
 #endif
 #ifndef GEMM_B_BYTES
 #define GEMM_B_BYTES (2 << 20) /* packed columns of B: last-level cache */

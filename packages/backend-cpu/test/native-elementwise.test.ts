@@ -170,6 +170,14 @@ describe.skipIf(!native).each(available)("elementwise kernels on %s", (level) =>
     expect(u).toEqual(expected);
     const scale = Math.fround(1 / 0.7);
     expect(kept).toEqual(x.map((e, i) => (0.3 <= expected[i]! ? e * scale : 0)));
+    // the boundary: an element whose number equals the rate stays, half a step further it goes
+    for (let i = 0; i < 8; i++) {
+      const few = x.slice(0, 8);
+      k.dropout(few, expected[i]!, seed, stream, step, 8, few);
+      expect(few[i]).not.toBe(0);
+      k.dropout(few, expected[i]! + 2 ** -25, seed, stream, step, 8, few);
+      expect(few[i]).toBe(0);
+    }
     const all = x.slice();
     k.dropout(x, 0, seed, stream, step, n, all);
     expect(all).toEqual(x);
