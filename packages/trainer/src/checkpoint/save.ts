@@ -1,0 +1,47 @@
+import { writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { globalNorm } from "@ft/optim";
+import { FtError, type Parameter, type Tensor } from "@ft/tensor";
+import { commitFolder, type WeightEntry, writeSafetensors } from "@ft/weights";
+import { checkpointPath, listCheckpoints, removeCheckpoint } from "./folder.ts";
+import type { CheckpointMeta } from "./meta.ts";
+
+export const files = {
+  parameters: "parameters.safetensors",
+  optimizer: "optimizer.safetensors",
+  state: "state.json",
+} as const;
+
+/**
+ * Writes a checkpoint, all of it or nothing, and returns its folder. Weights that are not finite are refused (code
+ * "numeric"): a checkpoint is always a state to go on from.
+ */
+export async function saveCheckpoint(
+  dir: string,
+  meta: CheckpointMeta,
+  parameters: ReadonlyMap<string, Parameter>,
+  slots: ReadonlyMap<string, Tensor>,
+): Promise<string> {
+  const { step } = meta.state;
+  const { nonFinite } = await globalNorm(parameters);
+  if (nonFinite.length > 0)
+    throw new FtError(
+      "numeric",
+      `after step ${step} the weights ${nonFinite.slice(0, 3).join(", ")} are not finite; nothing was saved`,
+      "lower the learning rate and resume from the last checkpoint",
+    );
+  // Only a damaged folder can be here: resuming takes the newest whole one, and a run never saves a step twice.
+  const stale = (await listCheckpoints(dir)).find((found) => found.step === step);
+  if (stale) await removeCheckpoint(stale.path);
+  const path = checkpointPath(dir, step);
+  await commitFolder(path, async (folder) => {
+    await writeSafetensors(join(folder, files.parameters), entries(parameters));
+    await writeSafetensors(join(folder, files.optimizer), entries(slots));
+    await writeFile(join(folder, files.state), `${JSON.stringify(meta, null, 2)}\n`);
+  });
+  return path;
+}
+
+function entries(tensors: ReadonlyMap<string, Tensor>): WeightEntry[] {
+  return [...tensors].map(([name, x]) => ({ name, dtype: x.dtype, shape: x.shape, data: () => x.read() }));
+}

@@ -1,0 +1,25 @@
+export { type CheckpointFolder, checkpointPath, listCheckpoints } from "./checkpoint/folder.ts";
+export { loadParameters, newestCheckpoint } from "./checkpoint/load.ts";
+export type {
+  CheckpointEvent,
+  EndEvent,
+  EndReason,
+  EvalEvent,
+  Evaluation,
+  StartEvent,
+  StepEvent,
+  TrainEvent,
+  WarningEvent,
+} from "./events.ts";
+export { type WindowResult, windowGradients } from "./gradients.ts";
+export type {
+  BatchSource,
+  CheckpointOptions,
+  EarlyStoppingOptions,
+  EvaluateOptions,
+  MicroBatchAt,
+  TrainBatch,
+  TrainOptions,
+} from "./options.ts";
+export { train } from "./train.ts";
+export { countSteps } from "./window.ts";

@@ -1,0 +1,220 @@
+import { clipByGlobalNorm, globalNorm, OptimizerState } from "@ft/optim";
+import { FtError } from "@ft/tensor";
+import { listCheckpoints, rotate } from "./checkpoint/folder.ts";
+import { restore } from "./checkpoint/load.ts";
+import type { CheckpointMeta } from "./checkpoint/meta.ts";
+import { saveCheckpoint } from "./checkpoint/save.ts";
+import type { CheckpointEvent, EndReason, EvalEvent, Evaluation, TrainEvent } from "./events.ts";
+import { showRows, windowGradients } from "./gradients.ts";
+import { checkOptions, type TrainBatch, type TrainOptions } from "./options.ts";
+import { evaluated, initialState, type RunState } from "./run-state.ts";
+import { countSteps, windowAt } from "./window.ts";
+
+/**
+ * Trains parameters and reports what happens, event by event; stopping to ask for events stops the training.
+ * It prints and logs nothing: consumers of the events do. Any failure leaves the newest checkpoint whole.
+ * Errors: "config" (options, or a resume under other ones), "exists" (checkpoints of another run), "numeric" (a loss,
+ * gradient or weight that is not finite: no step is taken on it), "io" (disk), "format" (all checkpoints damaged).
+ */
+export async function* train<B extends TrainBatch>(
+  options: TrainOptions<B>,
+): AsyncGenerator<TrainEvent, void, undefined> {
+  checkOptions(options);
+  const slots = new OptimizerState(options.optimizer, options.parameters, options.role);
+  try {
+    yield* loop(options, slots);
+  } finally {
+    slots.dispose();
+  }
+}
+
+async function* loop<B extends TrainBatch>(
+  options: TrainOptions<B>,
+  slots: OptimizerState,
+): AsyncGenerator<TrainEvent, void, undefined> {
+  const { checkpoint, earlyStopping, evaluate, signal } = options;
+  const totalSteps = countSteps({ ...options, perEpoch: options.batches.perEpoch });
+  const aborted = (): boolean => signal?.aborted === true;
+  let state: RunState = initialState;
+  let savedStep: number | undefined;
+
+  const save = async function* (): AsyncGenerator<CheckpointEvent, void, undefined> {
+    const { step, best } = state;
+    if (checkpoint === undefined || step === 0 || step === savedStep) return;
+    const path = await saveCheckpoint(checkpoint.dir, metaOf(options, state), options.parameters, slots.save());
+    savedStep = step;
+    await rotate(checkpoint.dir, checkpoint.keep ?? 2, checkpoint.keepBest === false ? undefined : best?.step);
+    yield { type: "checkpoint", step, path, best: best?.step === step };
+  };
+
+  let warnings: readonly string[] = [];
+  let resumedFrom: string | undefined;
+  if (checkpoint && options.resume) {
+    const restored = await restore(checkpoint.dir, metaOf(options, state), options.parameters, slots);
+    state = restored.meta?.state ?? initialState;
+    resumedFrom = restored.path;
+    savedStep = restored.path === undefined ? undefined : state.step;
+    warnings = restored.warnings;
+  } else if (checkpoint) await refuseOtherRun(checkpoint.dir);
+  yield { type: "start", step: state.step, totalSteps, ...(resumedFrom !== undefined && { resumedFrom }) };
+  for (const message of warnings) yield { type: "warning", step: state.step, message };
+
+  for (;;) {
+    const { step } = state;
+    const finished = step >= totalSteps;
+    let bestNow = false;
+    if (evaluate && !aborted() && state.evaluatedAt !== step) {
+      const due = step === 0 ? evaluate.atStart === true : finished || step % evaluate.every === 0;
+      const found = due ? await runEvaluation(evaluate.run, slots, step, signal) : undefined;
+      if (found) {
+        // The evaluation before the first step is a base line: it is nothing that training reached.
+        state = step === 0 ? { ...state, evaluatedAt: 0 } : evaluated(state, found.metrics.loss, earlyStopping);
+        bestNow = state.best?.step === step && step > 0;
+        yield { type: "eval", step, loss: found.metrics.loss, ...found, best: bestNow };
+      }
+    }
+    const stale = earlyStopping !== undefined && state.stale >= earlyStopping.patience;
+    const reason: EndReason | undefined = finished
+      ? "finished"
+      : stale
+        ? "early-stopping"
+        : aborted()
+          ? "aborted"
+          : undefined;
+    const every = checkpoint?.every;
+    const keepsBest = bestNow && checkpoint?.keepBest !== false;
+    if (reason !== undefined || keepsBest || (every !== undefined && step % every === 0)) yield* save();
+    if (reason !== undefined) {
+      yield { type: "end", step, reason, ...(state.best && { bestStep: state.best.step, bestLoss: state.best.loss }) };
+      return;
+    }
+    const stepped = await takeStep(options, slots, state, aborted);
+    if (stepped === "aborted") continue;
+    if (FtError.is(stepped)) {
+      // No step was taken, so what is here is the last good state.
+      yield* save();
+      throw stepped;
+    }
+    state = { ...state, step: stepped.step, microBatches: stepped.microBatches };
+    yield stepped.event;
+  }
+}
+
+type Stepped = { readonly step: number; readonly microBatches: number; readonly event: TrainEvent };
+
+/** One optimizer step, or the reason why none was taken: then nothing has changed. */
+async function takeStep<B extends TrainBatch>(
+  options: TrainOptions<B>,
+  slots: OptimizerState,
+  state: RunState,
+  aborted: () => boolean,
+): Promise<Stepped | FtError | "aborted"> {
+  const { batches, parameters, clipNorm } = options;
+  const started = performance.now();
+  const step = state.step + 1;
+  const window = windowAt(state.microBatches, batches.perEpoch, options.accumulation ?? 1);
+  const members: B[] = [];
+  for (let i = 0; i < window.size; i++) members.push(await batches.batchAt(window.from + i));
+  const before = (micro: number): void => options.beforeMicroBatch?.({ step, micro, draw: window.from + micro });
+  const result = await windowGradients(parameters, options.loss, members, { before, aborted });
+  if (result === undefined) return "aborted";
+
+  let { grads } = result;
+  try {
+    const bad = result.losses.findIndex((loss) => !Number.isFinite(loss));
+    if (bad >= 0) return notFinite(step, `the loss is ${result.losses[bad]}`, members.slice(bad, bad + 1));
+    const clipped =
+      clipNorm === undefined ? { ...(await globalNorm(grads)), grads } : await clipByGlobalNorm(grads, clipNorm);
+    grads = clipped.grads;
+    if (clipped.nonFinite.length > 0)
+      return notFinite(step, `the gradient of ${clipped.nonFinite.slice(0, 3).join(", ")} is not finite`, members);
+    const learningRate = options.schedule.learningRate(step);
+    if (!Number.isFinite(learningRate))
+      throw new FtError("config", `the learning rate of step ${step} is ${learningRate}`, "check the schedule");
+    slots.step(grads, { step, lr: learningRate });
+
+    const microBatches = state.microBatches + window.size;
+    const seconds = (performance.now() - started) / 1000;
+    const tokens = members.reduce((sum, batch) => sum + tokensOf(batch), 0);
+    const event: TrainEvent = {
+      type: "step",
+      step,
+      epoch: microBatches / batches.perEpoch,
+      loss: result.losses.reduce((sum, loss) => sum + loss, 0),
+      learningRate,
+      gradNorm: clipped.norm,
+      targetTokens: members.reduce((sum, batch) => sum + batch.targetTokens, 0),
+      tokens,
+      tokensPerSecond: tokens / seconds,
+      seconds,
+    };
+    return { step, microBatches, event };
+  } finally {
+    for (const grad of grads.values()) grad.dispose();
+  }
+}
+
+function notFinite(step: number, what: string, members: readonly TrainBatch[]): FtError {
+  return new FtError(
+    "numeric",
+    `step ${step}: ${what}, in the batch of rows ${showRows(members)}; the weights are still those of step ${step - 1}`,
+    "look at these rows; if they are sound, lower the learning rate or clip the gradients, and resume",
+  );
+}
+
+/** Undefined when the signal cut it short: then it is due again after a resume. */
+async function runEvaluation(
+  run: (signal: AbortSignal | undefined) => Promise<Evaluation>,
+  slots: OptimizerState,
+  step: number,
+  signal: AbortSignal | undefined,
+): Promise<Pick<EvalEvent, "metrics" | "seconds"> | undefined> {
+  const started = performance.now();
+  let metrics: Evaluation;
+  try {
+    metrics = await slots.evaluating(() => run(signal));
+  } catch (error) {
+    if (signal?.aborted) return undefined;
+    throw error;
+  }
+  if (!Number.isFinite(metrics.loss))
+    throw new FtError(
+      "numeric",
+      `the evaluation loss after step ${step} is ${metrics.loss}`,
+      "lower the learning rate and resume from the last checkpoint, or look at the held-out rows",
+    );
+  return { metrics, seconds: (performance.now() - started) / 1000 };
+}
+
+function metaOf<B extends TrainBatch>(options: TrainOptions<B>, state: RunState): CheckpointMeta {
+  const { schedule, batches, optimizer, accumulation = 1, clipNorm, identity } = options;
+  return {
+    version: 1,
+    state,
+    schedule: { name: schedule.name, settings: schedule.settings },
+    identity: {
+      ...identity,
+      optimizer: optimizer.name,
+      accumulation,
+      "micro-batches per epoch": batches.perEpoch,
+      ...(clipNorm !== undefined && { clipNorm }),
+    },
+  };
+}
+
+function tokensOf({ tokens, segments }: TrainBatch): number {
+  if (segments === undefined) return tokens.length;
+  let count = 0;
+  for (let i = 0; i < segments.length; i++) if (segments[i] !== 0) count++;
+  return count;
+}
+
+async function refuseOtherRun(dir: string): Promise<void> {
+  const [newest] = await listCheckpoints(dir);
+  if (newest)
+    throw new FtError(
+      "exists",
+      `${newest.path} is a checkpoint of an earlier run`,
+      "resume it, or choose another folder",
+    );
+}
