@@ -1,6 +1,7 @@
 import { FtError } from "@ft/tensor";
 import { Tokenizer as LibraryTokenizer } from "@huggingface/tokenizers";
 import { isRecord } from "../rows/conversation.ts";
+import { exactDigits } from "./exact-digits.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** What stands beside tokenizer.json and decides how it is used. */
@@ -32,10 +33,10 @@ export function tokenizerFromJson(json: unknown, settings: TokenizerSettings): T
   const complete = {
     added_tokens: [],
     normalizer: null,
-    pre_tokenizer: null,
     post_processor: null,
     decoder: null,
     ...json,
+    pre_tokenizer: exactDigits(json.pre_tokenizer ?? null),
   };
   const library = guard(name, "cannot be used", () => new LibraryTokenizer(complete, settings.libraryConfig ?? {}));
 
