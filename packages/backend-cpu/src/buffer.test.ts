@@ -1,0 +1,75 @@
+import { memory, P, Temps } from "@ft/tensor";
+import { describe, expect, it } from "vitest";
+import { BufferPool } from "./buffer.ts";
+import { createCpuBackend } from "./cpu-backend.ts";
+
+describe("BufferPool", () => {
+  it("hands a freed buffer to the next of its class and length, and to no other", () => {
+    const pool = new BufferPool(false);
+    const first = pool.take({ dtype: "bf16", shape: [2, 3] });
+    pool.give(first);
+    expect(pool.take({ dtype: "bf16", shape: [7] })).not.toBe(first);
+    expect(pool.take({ dtype: "f32", shape: [6] })).not.toBe(first);
+    expect(pool.take({ dtype: "f16", shape: [6] })).toBe(first);
+    expect(pool.take({ dtype: "f16", shape: [6] })).not.toBe(first);
+  });
+
+  it("gives every buffer memory of its own", () => {
+    const pool = new BufferPool(false);
+    const [a, b] = [pool.take({ dtype: "f32", shape: [2] }), pool.take({ dtype: "f32", shape: [2] })];
+    expect(a.buffer).not.toBe(b.buffer);
+    expect(a.buffer.byteLength).toBe(8);
+  });
+
+  it("keeps no more idle than was ever alive, and drops what is longest unused first", () => {
+    const pool = new BufferPool(false);
+    const sizes = [100, 10, 20, 30];
+    for (const n of sizes) {
+      const buffer = pool.take({ dtype: "u8", shape: [n] });
+      pool.give(buffer);
+      expect(pool.idleBytes).toBeLessThanOrEqual(100);
+    }
+    expect(pool.idleBytes).toBe(60); // the 100 had to go when 10, 20 and 30 came
+    pool.clear();
+    expect(pool.idleBytes).toBe(0);
+  });
+
+  it("poisons fresh and reused buffers", () => {
+    const pool = new BufferPool(true);
+    for (let round = 0; round < 2; round++) {
+      const [f, h, i] = (["f64", "f16", "i8"] as const).map((dtype) => pool.take({ dtype, shape: [3] }));
+      expect([...f!]).toEqual([Number.NaN, Number.NaN, Number.NaN]);
+      expect([...h!]).toEqual([0x7fff, 0x7fff, 0x7fff]);
+      expect([...i!]).toEqual([0x7f, 0x7f, 0x7f]);
+      for (const buffer of [f!, h!, i!]) {
+        buffer.fill(0);
+        pool.give(buffer);
+      }
+    }
+  });
+});
+
+it("takes nothing new in the second of two equal steps", async () => {
+  const cpu = await createCpuBackend({ native: false });
+  const seen = new Set<unknown>();
+  let fresh = 0;
+  const alloc: typeof cpu.alloc = (spec) => {
+    const buffer = cpu.alloc(spec);
+    if (!seen.has(buffer)) fresh++;
+    seen.add(buffer);
+    return buffer;
+  };
+  const watched = { ...cpu, alloc };
+  const step = (): void => {
+    const temps = new Temps(watched);
+    const p = new P(temps);
+    const x = p.fill({ dtype: "f32", shape: [4, 5] }, 2);
+    p.sum(p.mul(p.exp(x), x), -1);
+    temps.free();
+  };
+  step();
+  expect(fresh).toBe(4);
+  step();
+  expect(fresh).toBe(4);
+  expect(memory(watched).live).toBe(0);
+});
