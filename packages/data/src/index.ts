@@ -1,5 +1,6 @@
 export { assembleBatch, type Batch } from "./batch/batch.ts";
 export { type Batches, type BatchesOptions, batches } from "./batch/batches.ts";
+export { epochBatches } from "./batch/epoch-batches.ts";
 export { epochOrder } from "./batch/order.ts";
 export { packBestFit } from "./batch/pack.ts";
 export { type EncodeOptions, encodeConversation, type Truncation } from "./encode/encode-conversation.ts";

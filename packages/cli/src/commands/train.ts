@@ -1,18 +1,26 @@
-import { join } from "node:path";
 import { checkVocabulary } from "@ft/data";
-import { loadModel, uploadBatch } from "@ft/models";
+import { loadModel } from "@ft/models";
 import { FtError } from "@ft/tensor";
-import { checkpointPath, countSteps, loadParameters, train } from "@ft/trainer";
+import {
+  checkpointPath,
+  loadParameters,
+  metricsLog,
+  progressLog,
+  runDirectory,
+  type TrainEvent,
+  tensorBoardLog,
+  watched,
+} from "@ft/trainer";
 import { readConfigFile, resolveConfig } from "../config/read-config.ts";
 import type { PartialConfig } from "../config/train-config.ts";
 import type { Io } from "../io.ts";
 import { openBackend, openTemplate, openTokenizer } from "../run/open-model.ts";
-import { heldOutLoss } from "../train/evaluate.ts";
-import { optimizerOf, scheduleOf } from "../train/optimizer.ts";
+import { recordOf } from "../train/record.ts";
 import { prepareRows, type TrainingRows } from "../train/rows.ts";
+import { runTraining } from "../train/run.ts";
 import { type Trainables, trainablesOf } from "../train/trainables.ts";
 
-/** `ft train`: rows and a model in, an adapter or a model out. */
+/** `ft train`: rows and a model in, an adapter or a model out. Nothing is written before everything has been checked. */
 export async function trainCommand(
   file: string | undefined,
   flags: PartialConfig,
@@ -27,70 +35,73 @@ export async function trainCommand(
   checkVocabulary(tokenizer, model.config.vocabSize, config.model);
   const rows = await prepareRows(config, tokenizer, template, model.config.maxPositions);
   const trainables = trainablesOf(config, model);
-  describeRun(
-    io,
-    rows,
-    trainables,
-    `${backend.name}, ${backend.threads} threads${backend.native ? "" : ", reference loops"}`,
-  );
+  const record = await recordOf(config);
+  const { resume } = config;
+  await using directory = await runDirectory(config.out, { resume, record: { ...record } });
+  const native = backend.native ? `native kernels, ${backend.threads} threads` : "reference loops";
+  describeRun(io, rows, trainables, `${backend.name}, ${native}`);
 
-  const { training, heldOut } = rows;
-  const { accumulation, epochs, maxSteps, clipNorm, patience, minDelta, keep, resume } = config;
-  const length = {
-    ...(maxSteps !== undefined && { maxSteps }),
-    ...(epochs !== undefined ? { epochs } : maxSteps === undefined && { epochs: 3 }),
-  };
-  const totalSteps = countSteps({ perEpoch: training.perEpoch, accumulation, ...length });
-  const every = config.evalEvery ?? Math.max(1, Math.ceil(totalSteps / 10));
-  const run = async (at: AbortSignal | undefined): Promise<{ loss: number; perplexity: number }> => {
-    trainables.evaluate();
-    return heldOutLoss(model, heldOut!, at);
-  };
-  const events = train({
-    parameters: trainables.parameters,
-    loss: (batch) =>
-      model.loss(uploadBatch(backend, batch, model.config.vocabSize), { checkpointing: config.checkpointing }).loss,
-    batches: training,
-    optimizer: optimizerOf(config),
-    schedule: scheduleOf(config, totalSteps),
-    ...length,
-    accumulation,
-    ...(clipNorm > 0 && { clipNorm }),
-    ...(heldOut && { evaluate: { every, atStart: true, run } }),
-    ...(patience !== undefined && { earlyStopping: { patience, minDelta } }),
-    checkpoint: { dir: join(config.out, "checkpoints"), every: config.saveEvery ?? every, keep },
-    resume,
-    signal,
-    beforeMicroBatch: ({ draw }) => trainables.train(draw),
-  });
-  for await (const event of events) {
-    if (event.type === "step" && event.step % 10 === 0)
-      io.note(`step ${event.step}  loss ${event.loss.toFixed(4)}  ${event.tokensPerSecond.toFixed(0)} tok/s`);
-    if (event.type === "eval") io.note(`eval ${event.step} loss ${event.loss.toFixed(4)}`);
-    if (event.type === "end" && event.reason === "aborted")
-      throw new FtError(
-        "interrupted",
-        `stopped after step ${event.step}; the checkpoint is written`,
-        "run the same command with --resume to continue",
-      );
-    if (event.type === "end" && event.bestStep !== undefined && event.bestStep !== event.step)
-      await loadParameters(checkpointPath(join(config.out, "checkpoints"), event.bestStep), trainables.parameters);
+  const { checkpoints } = directory;
+  const events = runTraining({ config, record, model, rows, trainables, checkpoints, signal });
+  const logs = [metricsLog(config.out), tensorBoardLog(config.out), progressLog()];
+  const summary = await follow(watched(events, logs));
+  if (summary.reason === "aborted") {
+    const state = summary.step === 0 ? "nothing was learnt yet" : "a checkpoint is written";
+    throw new FtError(
+      "interrupted",
+      `stopped after step ${summary.step}; ${state}`,
+      "run the same command with --resume to continue",
+    );
   }
+  // the weights of the lowest held-out loss are the result, not those of the last step
+  const { bestStep } = summary;
+  if (bestStep !== undefined && bestStep !== summary.step)
+    await loadParameters(checkpointPath(checkpoints, bestStep), trainables.parameters);
   const saved = await trainables.save();
-  io.print(saved);
-  io.document({ out: config.out, saved });
+  io.note(`saved       ${saved}${bestStep === undefined ? "" : `, the weights of step ${bestStep}`}`);
+  const { trainable, total } = trainables;
+  io.document({ out: config.out, saved, method: config.method, trainable, total, ...rows.stats, ...summary });
+}
+
+interface Summary {
+  step: number;
+  reason: string;
+  bestStep?: number;
+  bestLoss?: number;
+  /** held-out loss before the first step */
+  firstLoss?: number;
+  tokensPerSecond?: number;
+  seconds: number;
+}
+
+/** Runs to the end of the events and keeps what the caller wants to know. */
+async function follow(events: AsyncGenerator<TrainEvent, void, undefined>): Promise<Summary> {
+  const begun = performance.now();
+  const summary: Summary = { step: 0, reason: "finished", seconds: 0 };
+  let tokens = 0;
+  let seconds = 0;
+  for await (const event of events) {
+    if (event.type === "step") {
+      tokens += event.tokens;
+      seconds += event.seconds;
+    }
+    if (event.type === "eval") summary.firstLoss ??= event.loss;
+    if (event.type === "end") Object.assign(summary, { ...event, type: undefined });
+  }
+  if (seconds > 0) summary.tokensPerSecond = tokens / seconds;
+  return { ...summary, seconds: (performance.now() - begun) / 1000 };
 }
 
 function describeRun(
   io: Io,
-  { stats, heldOutStats }: TrainingRows,
+  { stats, heldOutStats, maxLength }: TrainingRows,
   { trainable, total }: Trainables,
   where: string,
 ): void {
   io.note(`backend     ${where}`);
   io.note(`rows        ${stats.examples} to train on, ${heldOutStats?.examples ?? 0} held out`);
   if (stats.truncated > 0)
-    io.note(`            ${stats.truncated} were cut at the end, ${stats.cutTokens} tokens in all`);
-  if (stats.dropped > 0) io.note(`            ${stats.dropped} were left out, too long`);
-  io.note(`trainable   ${trainable} of ${total} (${((100 * trainable) / total).toFixed(2)} %)`);
+    io.note(`            ${stats.truncated} cut to ${maxLength} tokens, ${stats.cutTokens} tokens lost`);
+  if (stats.dropped > 0) io.note(`            ${stats.dropped} left out, longer than ${maxLength} tokens`);
+  io.note(`trainable   ${trainable} of ${total} numbers (${((100 * trainable) / total).toFixed(2)} %)`);
 }

@@ -1,0 +1,56 @@
+import { createHash } from "node:crypto";
+import { createReadStream } from "node:fs";
+import { readdir, stat } from "node:fs/promises";
+import { join } from "node:path";
+import { pipeline } from "node:stream/promises";
+import { FtError } from "@ft/tensor";
+import type { TrainConfig } from "../config/train-config.ts";
+
+/** What run.json says: the resolved configuration, versions, and hashes of what went in. */
+export interface RunRecord {
+  readonly config: TrainConfig;
+  readonly versions: { readonly ft: string; readonly node: string };
+  /** SHA-256 by file */
+  readonly hashes: Readonly<Record<string, string>>;
+}
+
+/** version of the packages, which are released together */
+export const version = "0.1.0";
+
+/** Hashes the rows and the weights of a run. */
+export async function recordOf(config: TrainConfig): Promise<RunRecord> {
+  const files = [
+    config.data,
+    ...(config.validation === undefined ? [] : [config.validation]),
+    ...(await weightFiles(config.model)),
+  ];
+  const hashes: Record<string, string> = {};
+  for (const file of files) hashes[file] = await sha256(file);
+  return { config, versions: { ft: version, node: process.versions.node }, hashes };
+}
+
+/** What a resume must find unchanged, in a form that does not depend on where the files lie. */
+export function identityOf({ config, hashes }: RunRecord): Record<string, string | number | boolean> {
+  const { method, seed, packing, truncation, validationFraction, weightDecay, lora } = config;
+  const inputs = createHash("sha256").update(Object.values(hashes).join()).digest("hex");
+  return { method, seed, packing, truncation, validationFraction, weightDecay, lora: JSON.stringify(lora), inputs };
+}
+
+async function weightFiles(model: string): Promise<string[]> {
+  if (!(await stat(model)).isDirectory()) return [model];
+  const names = await readdir(model);
+  return names
+    .filter((name) => name.endsWith(".safetensors"))
+    .sort()
+    .map((name) => join(model, name));
+}
+
+async function sha256(file: string): Promise<string> {
+  const hash = createHash("sha256");
+  try {
+    await pipeline(createReadStream(file), hash);
+  } catch (cause) {
+    throw new FtError("io", `${file} cannot be read`, "check the path and its permissions", { cause });
+  }
+  return hash.digest("hex");
+}

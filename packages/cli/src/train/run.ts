@@ -1,0 +1,69 @@
+import { epochBatches } from "@ft/data";
+import { type Llama, meanLoss, uploadBatch } from "@ft/models";
+import { countSteps, type TrainEvent, train } from "@ft/trainer";
+import type { TrainConfig } from "../config/train-config.ts";
+import { optimizerOf, scheduleOf } from "./optimizer.ts";
+import { identityOf, type RunRecord } from "./record.ts";
+import type { TrainingRows } from "./rows.ts";
+import type { Trainables } from "./trainables.ts";
+
+/** Epochs of a run that says neither epochs nor steps. */
+const usualEpochs = 3;
+
+export interface RunParts {
+  readonly config: TrainConfig;
+  readonly record: RunRecord;
+  readonly model: Llama;
+  readonly rows: TrainingRows;
+  readonly trainables: Trainables;
+  readonly checkpoints: string;
+  readonly signal: AbortSignal;
+}
+
+/** The events of a run that a configuration describes. */
+export function runTraining({
+  config,
+  record,
+  model,
+  rows,
+  trainables,
+  checkpoints,
+  signal,
+}: RunParts): AsyncGenerator<TrainEvent, void, undefined> {
+  const { training, heldOut } = rows;
+  const { accumulation, epochs, maxSteps, clipNorm, patience, minDelta, keep, resume, checkpointing } = config;
+  const length = {
+    ...(maxSteps !== undefined && { maxSteps }),
+    ...(epochs !== undefined ? { epochs } : maxSteps === undefined && { epochs: usualEpochs }),
+  };
+  const totalSteps = countSteps({ perEpoch: training.perEpoch, accumulation, ...length });
+  const every = config.evalEvery ?? Math.max(1, Math.ceil(totalSteps / 10));
+  const { vocabSize } = model.config;
+  return train({
+    parameters: trainables.parameters,
+    loss: (batch) => model.loss(uploadBatch(model.backend, batch, vocabSize), { checkpointing }).loss,
+    batches: training,
+    optimizer: optimizerOf(config),
+    schedule: scheduleOf(config, totalSteps),
+    ...length,
+    accumulation,
+    ...(clipNorm > 0 && { clipNorm }),
+    ...(heldOut && {
+      evaluate: {
+        every,
+        atStart: true,
+        async run(aborted: AbortSignal | undefined) {
+          trainables.evaluate();
+          const loss = await meanLoss(model, epochBatches(heldOut), aborted);
+          return { loss, perplexity: Math.exp(loss) };
+        },
+      },
+    }),
+    ...(patience !== undefined && { earlyStopping: { patience, minDelta } }),
+    checkpoint: { dir: checkpoints, every: config.saveEvery ?? every, keep },
+    resume,
+    signal,
+    identity: identityOf(record),
+    beforeMicroBatch: ({ draw }) => trainables.train(draw),
+  });
+}
