@@ -65,7 +65,7 @@ function fill<D extends "f32" | "f64">(dtype: D, values: readonly number[]): Dat
 
 let cpu: CpuBackend;
 beforeAll(async () => {
-  cpu = await createCpuBackend({ poison: true });
+  cpu = await createCpuBackend({ native: false, poison: true });
 });
 
 describe.each(["f32", "f64"] as const)("ten steps against torch.optim, %s", (dtype) => {

@@ -12,6 +12,10 @@ export type {
   WarningEvent,
 } from "./events.ts";
 export { type WindowResult, windowGradients } from "./gradients.ts";
+export { type Consumer, watched } from "./log/consumer.ts";
+export { metricsLog } from "./log/metrics.ts";
+export { type ProgressOptions, type ProgressStream, progressLog } from "./log/progress.ts";
+export { tensorBoardLog } from "./log/tensorboard.ts";
 export type {
   BatchSource,
   CheckpointOptions,
@@ -21,5 +25,6 @@ export type {
   TrainBatch,
   TrainOptions,
 } from "./options.ts";
+export { type RunDirectory, type RunDirectoryOptions, runDirectory } from "./run-directory.ts";
 export { train } from "./train.ts";
 export { countSteps } from "./window.ts";
