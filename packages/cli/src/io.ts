@@ -11,17 +11,27 @@ export interface Io {
   note(line: string): void;
   /** the document of --json; nothing otherwise */
   document(value: unknown): void;
+  /** a stream for lines that are rewritten */
+  readonly progress: { write(text: string): void; readonly isTTY: boolean; readonly columns: number };
 }
 
-export function createIo(json: boolean): Io {
-  // synchronous, so that nothing is lost when the process exits
-  const out = (text: string): void => writeAll(1, text);
+/** Where text goes in the end: the process's own streams, unless a program that embeds the command catches it. */
+export interface Output {
+  out(text: string): void;
+  err(text: string): void;
+}
+
+/** stdout and stderr, written synchronously so that nothing is lost when the process exits. */
+export const processOutput: Output = { out: (text) => writeAll(1, text), err: (text) => writeAll(2, text) };
+
+export function createIo(json: boolean, { out, err }: Output = processOutput): Io {
   return {
     json,
     print: (line) => json || out(`${line}\n`),
     write: (text) => json || out(text),
-    note: (line) => writeAll(2, `${line}\n`),
+    note: (line) => err(`${line}\n`),
     document: (value) => json && out(`${JSON.stringify(value, null, 2)}\n`),
+    progress: { write: err, isTTY: process.stderr.isTTY === true, columns: process.stderr.columns ?? 80 },
   };
 }
 

@@ -1,21 +1,21 @@
-import { Command, CommanderError } from "commander";
+import { Command, CommanderError, type OutputConfiguration } from "commander";
 import { describeError, errorDocument, exitCode } from "./errors.ts";
 import { addConfigFlags, configFromFlags, number, whole } from "./flags.ts";
-import { createIo, type Io } from "./io.ts";
+import { createIo, type Io, type Output, processOutput } from "./io.ts";
 
 type Action = (io: Io, signal: AbortSignal) => Promise<void>;
 
-/** Runs the command line and returns the exit code. Never throws, never prints a stack trace for bad input. */
-export async function main(args: readonly string[]): Promise<number> {
+/** Runs a command line, without the program's name, and returns the exit code. Never throws; bad input gives no stack trace. */
+export async function main(args: readonly string[], output: Output = processOutput): Promise<number> {
   const json = args.includes("--json");
-  const io = createIo(json);
+  const io = createIo(json, output);
   let chosen: Action | undefined;
-  const program = buildProgram((action) => {
+  const say = {
+    writeErr: (text: string) => json || io.note(text.trimEnd()),
+    writeOut: output.out,
+  };
+  const program = buildProgram(say, (action) => {
     chosen = action;
-  });
-  program.configureOutput({
-    writeErr: (text) => json || io.note(text.trimEnd()),
-    writeOut: (text) => process.stdout.write(text),
   });
   const interruption = new AbortController();
   const interrupt = (): void => {
@@ -46,8 +46,10 @@ export async function main(args: readonly string[]): Promise<number> {
 }
 
 /** Commands load what they need when they run, so that --help is quick. */
-function buildProgram(choose: (action: Action) => void): Command {
+function buildProgram(say: OutputConfiguration, choose: (action: Action) => void): Command {
+  // settings first: commands made later inherit them
   const program = new Command("ft")
+    .configureOutput(say)
     .description("Fine-tune a language model, talk to it, look at its data.")
     .exitOverride()
     .showSuggestionAfterError()

@@ -43,7 +43,7 @@ export async function trainCommand(
 
   const { checkpoints } = directory;
   const events = runTraining({ config, record, model, rows, trainables, checkpoints, signal });
-  const logs = [metricsLog(config.out), tensorBoardLog(config.out), progressLog()];
+  const logs = [metricsLog(config.out), tensorBoardLog(config.out), progressLog({ stream: io.progress })];
   const summary = await follow(watched(events, logs));
   if (summary.reason === "aborted") {
     const state = summary.step === 0 ? "nothing was learnt yet" : "a checkpoint is written";
