@@ -76,7 +76,7 @@ function* importProblems(one, byName) {
         const why = byName.has(name) && !test ? forbidden(own, short(name)) : undefined;
         if (why) yield { ...at, rule: `"${specifier}": ${why}` };
         // What the repository's root installs serves the tests of every package.
-        const known = test || !published ? name in declared || name in byName.get("").devDependencies : name in runtime;
+        const known = test || !published ? name in declared || name in byName.get("") : name in runtime;
         if (!why && !known)
           yield {
             ...at,
@@ -141,7 +141,8 @@ const flag = process.argv.indexOf("--root");
 const at = flag < 0 ? root : resolve(process.argv[flag + 1] ?? ".");
 const packages = workspace(at);
 const byName = new Map(packages.map((one) => [one.name, one]));
-byName.set("", JSON.parse(readFileSync(join(at, "package.json"), "utf8")));
+const { dependencies, devDependencies } = JSON.parse(readFileSync(join(at, "package.json"), "utf8"));
+byName.set("", { ...dependencies, ...devDependencies });
 
 const problems = packages.flatMap((one) => [...manifestProblems(one, byName), ...importProblems(one, byName)]);
 for (const { file, line, rule } of problems) console.error(`${relative(at, file)}:${line}: ${rule}`);

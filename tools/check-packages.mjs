@@ -5,27 +5,32 @@
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
-import { formatMessage } from "publint/utils";
 import { publint } from "publint";
+import { formatMessage } from "publint/utils";
 import { withPnpm } from "./lib/install.mjs";
-import { node, root, run } from "./lib/process.mjs";
 import { packAll, readTarball } from "./lib/pack.mjs";
+import { node, root } from "./lib/process.mjs";
 
 const attw = join(root, "node_modules", "@arethetypeswrong", "cli", "dist", "index.js");
 
 async function check({ name, tarball }) {
   const problems = [];
   const data = readFileSync(tarball);
-  const { messages, pkg } = await publint({ pack: { tarball: data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength) }, strict: true });
+  const { messages, pkg } = await publint({
+    pack: { tarball: data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength) },
+    strict: true,
+  });
   for (const message of messages) problems.push(`publint: ${formatMessage(message, pkg, { color: false })}`);
   const types = await node([attw, tarball, "--profile", "esm-only", "--no-color", "--no-emoji"]);
   if (types.code !== 0) problems.push(`are the types wrong: ${types.output.trim()}`);
   const files = readTarball(data);
   const manifest = files.get("package/package.json") ?? "";
-  for (const word of ["@ft/source", "workspace:"]) if (manifest.includes(word)) problems.push(`its package.json still says ${word}`);
+  for (const word of ["@ft/source", "workspace:"])
+    if (manifest.includes(word)) problems.push(`its package.json still says ${word}`);
   if (!files.has("package/LICENSE")) problems.push("no LICENSE");
   if (!files.has("package/README.md")) problems.push("no README.md");
-  for (const file of files.keys()) if (/\.test\.|\/src\/|\/node_modules\//.test(file)) problems.push(`${file} is not for publishing`);
+  for (const file of files.keys())
+    if (/\.test\.|\/src\/|\/node_modules\//.test(file)) problems.push(`${file} is not for publishing`);
   return problems.map((problem) => `${name}: ${problem}`);
 }
 

@@ -14,15 +14,23 @@ const checks = [
   { name: "types", run: () => run("tsc", ["-p", "tsconfig.json"]) },
   { name: "lint and format", run: () => run("biome", ["check", "--error-on-warnings", "."]) },
   { name: "dependency direction", run: () => script("check-dependencies.mjs") },
-  { name: "one version of everything", run: () => run("sherif", ["--fail-on-warnings"]) },
-  { name: "nothing unused", run: () => run("knip", ["--no-progress"]) },
+  // The root lists what builds as `dependencies`, what checks as `devDependencies`: the quickstart installs only the first.
+  {
+    name: "one version of everything",
+    run: () => run("sherif", ["--fail-on-warnings", "-r", "root-package-dependencies"]),
+  },
+  { name: "nothing unused", run: () => run("knip", ["--no-progress", "--no-config-hints"]) },
   { name: "everything public documented", run: () => script("check-docs.mjs") },
   { name: "packages as published", run: () => script("check-packages.mjs") },
 ];
 const install = { name: "install", run: installAll, needed: true };
 const build = { name: "build", run: buildAll, needed: true };
-// A vitest filter after `npm test --` narrows the tests, not the checks before them.
-const tests = { name: "tests", run: () => run("vitest", ["run", ...rest], { stdio: "inherit" }), live: true };
+// A filter after `npm test --` narrows the tests, not the checks before them. In a log, colours would only hide the text.
+const tests = {
+  name: "tests",
+  run: () => run("vitest", ["run", ...rest], { stdio: "inherit", env: process.stdout.isTTY ? {} : { NO_COLOR: "1" } }),
+  live: true,
+};
 
 /** Installs and builds what one workspace package needs, saying so only when it takes time. */
 async function prepare(target) {
