@@ -14,7 +14,6 @@ backendConformance(
   {
     dtypes: ["f32", "i32", "i8", "u8", "bool"],
     reference: () => createCpuBackend({ native: false }),
-    shapes: 4,
   },
   { describe, it, afterAll },
 );
