@@ -1,8 +1,8 @@
 import { Environment, Interpreter } from "@huggingface/jinja";
 import { isRecord } from "../rows/conversation.ts";
 
-/** Far above what any real template needs; low enough that a hostile one ends in about a second. */
-const limits = { steps: 2_000_000, characters: 1 << 22, items: 1 << 16 };
+/** Far above what any real template needs; low enough that a hostile one ends within seconds. */
+const limits = { steps: 1_000_000, characters: 1 << 22, items: 1 << 16 };
 
 interface RuntimeValue {
   readonly type: string;
@@ -29,9 +29,15 @@ export interface TemplateEnvironment {
  */
 export class BoundedInterpreter extends Base {
   #steps = 0;
+  /** What loops run over: a loop copies its whole list before the first round, however early it breaks. */
+  readonly #lists = new Set<unknown>();
 
   override evaluate(statement: unknown, environment: unknown): RuntimeValue {
     this.#charge(1);
+    if (isRecord(statement) && statement.type === "For") {
+      this.#lists.add(statement.iterable);
+      if (isRecord(statement.iterable)) this.#lists.add(statement.iterable.lhs);
+    }
     const result = this.#strip(statement, environment) ?? super.evaluate(statement, environment);
     const { value } = result;
     if (typeof value === "string" && value.length > limits.characters) {
@@ -39,8 +45,7 @@ export class BoundedInterpreter extends Base {
     }
     if (Array.isArray(value)) {
       if (value.length > limits.items) throw new Error(`a list longer than ${limits.items}`);
-      // A loop copies its list before the first round.
-      this.#charge(value.length >> 4);
+      this.#charge(this.#lists.has(statement) ? value.length : value.length >> 4);
     }
     return result;
   }

@@ -22,7 +22,7 @@ describe("ChatTemplate", () => {
     expect(failure("{{ raise_exception('No system role') }}").message).toContain(
       "t.jinja: cannot render these messages (No system role)",
     );
-    expect(failure("{{ nothing.to.see }}").message).toContain("t.jinja: cannot render");
+    expect(failure("{{ messages[0].content + 1 - 'x' }}").message).toContain("t.jinja: cannot render");
   });
 
   it.each([
@@ -42,7 +42,7 @@ describe("ChatTemplate", () => {
   ])("stops %s", (source, message) => {
     const start = performance.now();
     expect(failure(source).message).toMatch(message);
-    expect(performance.now() - start).toBeLessThan(20_000);
+    expect(performance.now() - start).toBeLessThan(30_000);
   });
 
   it("shows nothing of JavaScript", () => {
