@@ -2,6 +2,7 @@ import { bytesPerElement, type DataOf, type DType, dataOf, type Spec, sizeOf, ty
 
 /** What this backend calls a buffer: the host array of the dtype, always over memory of its own. */
 export type CpuBuffer = DataOf[DType];
+/** A value on this backend. */
 export type CpuView = View<CpuBuffer>;
 
 /** dtypes that share an array class share a free list */

@@ -7,6 +7,7 @@ import { loadNative } from "./native/library.ts";
 import { nativePrimitives } from "./native/primitives.ts";
 import { referenceLoops } from "./primitives/index.ts";
 
+/** Settings of createCpuBackend. */
 export interface CpuOptions {
   /** fused kernels on top of the built-in ones; a later kernel of the same op replaces an earlier one */
   readonly kernels?: readonly AnyKernel<CpuContext>[];

@@ -54,6 +54,7 @@ export interface Cell {
   tensor?: TfTensor;
   host?: number;
 }
+/** A value on this backend. */
 export type TfView = View<Cell>;
 
 /** Integers and booleans live in int32: tfjs has no other integer type that its kernels agree on. */

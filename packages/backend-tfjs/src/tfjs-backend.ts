@@ -2,8 +2,10 @@ import { type AnyKernel, type Backend, bytesPerElement, type DType, dataOf, kern
 import { type Cell, createContext, storageType, type Tf, type TfjsContext } from "./cell.ts";
 import { createPrimitives } from "./primitives.ts";
 
+/** What createTfjsBackend makes. */
 export type TfjsBackend = Backend<Cell>;
 
+/** Settings of createTfjsBackend. */
 export interface TfjsOptions {
   /** fused kernels, for ops that TensorFlow.js has a faster form of */
   readonly kernels?: readonly AnyKernel<TfjsContext>[];

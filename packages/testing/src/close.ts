@@ -1,5 +1,6 @@
 import { bf16ToF32, type DataOf, type DType, FtError, f16ToF32 } from "@ft/tensor";
 
+/** How far a tensor may be from the one wanted, and why. */
 export interface Tolerance {
   /** largest allowed |got − want|, in units of the largest |want| of the whole tensor */
   readonly relative: number;

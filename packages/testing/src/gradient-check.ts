@@ -1,6 +1,7 @@
 import { type Parameter, scope, type Tensor, valueAndGrad } from "@ft/tensor";
 import { expectClose } from "./close.ts";
 
+/** Settings of checkGradient. */
 export interface GradientCheckOptions {
   /** distance of the evaluations; 1e-5 balances truncation and rounding in f64 for values near 1 */
   readonly eps?: number;

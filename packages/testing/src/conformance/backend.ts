@@ -9,6 +9,7 @@ import { casesFor, checkOp, prepareOp, withOneHalf } from "./ops.ts";
 import { checkPrimitive } from "./primitives.ts";
 import { lazily, type Runner } from "./runner.ts";
 
+/** What backendConformance must know about a backend. */
 export interface ConformanceOptions {
   /** dtypes the backend can hold; they must be in `backend.dtypes` */
   readonly dtypes: readonly DType[];

@@ -5,6 +5,7 @@ import type { Random } from "../random.ts";
 /** Small shapes, ragged on purpose, or shapes large enough that kernels split them between threads and blocks. */
 export type CaseSize = "small" | "large";
 
+/** One random call of an op, ready to be run on any backend. */
 export interface CaseInputs {
   readonly inputs: { readonly [name: string]: HostTensor };
   /** names of the inputs that can have a gradient */
