@@ -1,0 +1,147 @@
+import { styleText } from "node:util";
+import { createCpuBackend } from "@ft/backend-cpu";
+import {
+  batches,
+  type ChatTemplate,
+  type Conversation,
+  chatTemplateOf,
+  encodeConversations,
+  epochBatches,
+  loadTokenizer,
+  renderPrompt,
+  type Tokenizer,
+  tokenizerFromGguf,
+} from "@ft/data";
+import { applyLora, saveAdapter } from "@ft/lora";
+import { generate, type Llama, loadModel, meanLoss, uploadBatch } from "@ft/models";
+import { adamw, cosine } from "@ft/optim";
+import { countSteps, progressLog, train, watched } from "@ft/trainer";
+import { openGguf } from "@ft/weights";
+
+export interface Options {
+  /** a Hugging Face folder or a .gguf file */
+  readonly model: string;
+  readonly training: readonly Conversation[];
+  readonly heldOut: readonly Conversation[];
+  /** folder of the adapter */
+  readonly out: string;
+  /** tokens of a row at most */
+  readonly maxLength: number;
+  readonly batchSize: number;
+  readonly length: { readonly epochs: number } | { readonly maxSteps: number };
+  readonly learningRate: number;
+  readonly rank: number;
+  /** held-out rows whose answers are compared word for word */
+  readonly exactRows: number;
+  /** held-out rows whose answers are shown */
+  readonly samples: number;
+  readonly maxNewTokens: number;
+}
+
+/** What a run showed, before and after. */
+export interface Result {
+  readonly loss: readonly [number, number];
+  /** share of exact answers; NaN when none were asked for */
+  readonly exact: readonly [number, number];
+  readonly seconds: number;
+}
+
+interface Measured {
+  readonly loss: number;
+  readonly exact: number;
+  readonly answers: readonly string[];
+}
+
+/** Measures a model on held-out rows, fine-tunes it with LoRA, measures again, shows both and saves the adapter. */
+export async function beforeAndAfter(options: Options): Promise<Result> {
+  const begun = performance.now();
+  const backend = await createCpuBackend();
+  using model = await loadModel(options.model, { backend });
+  const tokenizer = await openTokenizer(options.model);
+  const template = chatTemplateOf(tokenizer);
+  const { maxLength, batchSize, learningRate } = options;
+  const encode = { maxLength, truncation: "drop" } as const;
+  const { examples, stats } = encodeConversations(tokenizer, template, options.training, encode);
+  const held = encodeConversations(tokenizer, template, options.heldOut, encode).examples;
+  console.log(
+    `${stats.examples} rows to learn from (${stats.dropped} longer than ${maxLength} tokens left out), ${held.length} held out`,
+  );
+
+  const measure = async (): Promise<Measured> => {
+    const source = batches({ examples: held, seed: 0, batchSize, maxLength, shuffle: false });
+    const loss = await meanLoss(model, epochBatches(source));
+    const answers: string[] = [];
+    for (const { messages } of options.heldOut.slice(0, Math.max(options.exactRows, options.samples)))
+      answers.push(await answer(model, tokenizer, template, messages.slice(0, -1), options.maxNewTokens));
+    const asked = options.heldOut.slice(0, options.exactRows);
+    const right = asked.filter(({ messages }, i) => messages.at(-1)?.content === answers[i]).length;
+    return { loss, exact: right / asked.length, answers };
+  };
+  const before = await measure();
+
+  const adapter = applyLora(model, { r: options.rank });
+  const { trainable, total } = adapter.summary();
+  console.log(`training ${trainable} of ${total} numbers`);
+  const source = batches({ examples, seed: 0, batchSize, maxLength });
+  const totalSteps = countSteps({ perEpoch: source.perEpoch, ...options.length });
+  const events = train({
+    parameters: adapter.parameters(),
+    loss: (batch) => model.loss(uploadBatch(backend, batch, model.config.vocabSize)).loss,
+    batches: source,
+    optimizer: adamw({ weightDecay: 0 }),
+    schedule: cosine({ learningRate, totalSteps, warmupRatio: 0.05 }),
+    ...options.length,
+    clipNorm: 1,
+    beforeMicroBatch: ({ draw }) => adapter.train(draw),
+  });
+  for await (const _ of watched(events, [progressLog()]));
+  adapter.evaluate();
+
+  const after = await measure();
+  await saveAdapter(adapter, options.out, options.model);
+  const seconds = (performance.now() - begun) / 1000;
+  show(options, before, after, seconds);
+  return { loss: [before.loss, after.loss], exact: [before.exact, after.exact], seconds };
+}
+
+async function openTokenizer(model: string): Promise<Tokenizer> {
+  if (!model.endsWith(".gguf")) return loadTokenizer(model);
+  await using source = await openGguf(model);
+  return tokenizerFromGguf(source.metadata);
+}
+
+async function answer(
+  model: Llama,
+  tokenizer: Tokenizer,
+  template: ChatTemplate,
+  messages: Conversation["messages"],
+  maxNewTokens: number,
+): Promise<string> {
+  const { ids: prompt } = renderPrompt(tokenizer, template, messages);
+  const stopIds = [...new Set([...model.config.eosTokenIds, ...tokenizer.stopIds])];
+  const ids: number[] = [];
+  for await (const id of generate(model, prompt, { maxNewTokens, stopIds })) ids.push(id);
+  return tokenizer.decode(ids, { skipSpecialTokens: true });
+}
+
+function show(options: Options, before: Measured, after: Measured, seconds: number): void {
+  for (const [i, { messages }] of options.heldOut.slice(0, options.samples).entries()) {
+    console.log(`\n${styleText("bold", messages.at(-2)?.content ?? "")}`);
+    console.log(`  wanted  ${messages.at(-1)?.content}`);
+    console.log(`  before  ${oneLine(before.answers[i])}`);
+    console.log(`  after   ${styleText("green", oneLine(after.answers[i]))}`);
+  }
+  const fall = (100 * (1 - after.loss / before.loss)).toFixed(0);
+  console.log(`\nheld-out loss   ${before.loss.toFixed(3)} -> ${after.loss.toFixed(3)}  (${fall} % lower)`);
+  if (options.exactRows > 0) {
+    const share = ({ exact }: Measured): string => `${(100 * exact).toFixed(0)} %`;
+    console.log(`exact answers   ${share(before)} -> ${share(after)}  (${options.exactRows} held-out rows)`);
+  }
+  console.log(`adapter         ${options.out}`);
+  console.log(`time            ${seconds.toFixed(1)} s`);
+}
+
+function oneLine(text = ""): string {
+  const line = text.replaceAll("\n", "⏎");
+  return line.length > 110 ? `${line.slice(0, 110)}…` : line;
+}
