@@ -4,6 +4,7 @@ import type { Batch } from "./batch.ts";
 import type { LlamaConfig } from "./config/llama-config.ts";
 import type { KvCache } from "./kv-cache.ts";
 
+/** How the loss of a batch is computed. */
 export interface LossOptions {
   /** recompute each block in the backward instead of keeping its activations */
   readonly checkpointing?: boolean;

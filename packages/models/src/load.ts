@@ -11,6 +11,7 @@ import { Llama } from "./llama/llama.ts";
 import { hasBias, type Projection } from "./llama/names.ts";
 import { weightMap } from "./llama/weight-map.ts";
 
+/** Where loadModel puts the weights, and in which dtype. */
 export interface LoadModelOptions {
   readonly backend: Backend;
   /** what weights are held and activations computed in; f64 is for gradient checks */

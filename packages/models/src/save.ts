@@ -7,6 +7,7 @@ import type { CausalLm } from "./causal-lm.ts";
 /** What weights can be saved as. */
 export type SaveDType = "f32" | "bf16" | "f16";
 
+/** How saveModel writes a model folder. */
 export interface SaveModelOptions {
   /** the Hugging Face folder that the model came from: config, tokenizer and template are copied */
   readonly from: string;

@@ -15,6 +15,7 @@ export type RopeScaling =
       readonly originalMaxPositions: number;
     };
 
+/** What the rotary frequencies of a model follow from. */
 export interface RopeOptions {
   /** base of the geometric series, 10,000 in the paper */
   readonly theta: number;

@@ -16,9 +16,13 @@ export interface View<B = any> extends Spec {
   readonly storage: Storage<B>;
 }
 
+/** Elementwise functions of one value. */
 export type UnaryKind = "neg" | "abs" | "floor" | "exp" | "log" | "sqrt" | "sin" | "cos" | "tanh" | "erf";
+/** Elementwise functions of two values. */
 export type BinaryKind = "add" | "sub" | "mul" | "div" | "min" | "max";
+/** Elementwise comparisons; the result is bool. */
 export type CompareKind = "lt" | "le" | "eq";
+/** Reductions over one axis. */
 export type ReduceKind = "sum" | "max";
 
 /**

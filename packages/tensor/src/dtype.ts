@@ -14,7 +14,9 @@ export interface DataOf {
   u8: Uint8Array<ArrayBuffer>;
   bool: Uint8Array<ArrayBuffer>;
 }
+/** Every dtype of the contract. */
 export type DType = keyof DataOf;
+/** The dtypes that have gradients. */
 export type FloatDType = "f64" | "f32" | "bf16" | "f16";
 /** What references and accumulators compute in: f64 for f64, otherwise f32. */
 export type WideDType = "f64" | "f32";
@@ -71,6 +73,7 @@ export function bytesOf(spec: Spec): number {
   return sizeOf(spec.shape) * bytesPerElement[spec.dtype];
 }
 
+/** Whether two shapes are equal, size by size. */
 export function sameShape(a: readonly number[], b: readonly number[]): boolean {
   return a.length === b.length && a.every((d, i) => d === b[i]);
 }

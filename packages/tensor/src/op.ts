@@ -13,20 +13,24 @@ export interface OpShape {
   keeps: object;
   saved: object;
 }
+/** Dtypes and shapes of named views. */
 export type Specs<V> = { readonly [K in keyof V]: Spec };
 /** Which inputs need a gradient. */
 export type Wants<V> = { readonly [K in keyof V]: boolean };
 
+/** What infer is told: specs, attributes, and which gradients are wanted. */
 export interface InferAt<T extends OpShape> {
   readonly in: Specs<T["in"]>;
   readonly attrs: T["attrs"];
   readonly wants: Wants<T["in"]>;
 }
+/** What a forward is told: its inputs, attributes, and which gradients are wanted. */
 export interface ForwardAt<T extends OpShape> {
   readonly in: T["in"];
   readonly attrs: T["attrs"];
   readonly wants: Wants<T["in"]>;
 }
+/** What a backward is told: what the forward kept and saved, and the gradients of the outputs. */
 export interface BackwardAt<T extends OpShape> {
   readonly kept: T["keeps"];
   readonly saved: T["saved"];
@@ -81,6 +85,7 @@ export interface AnyKernel<C = any> {
   readonly vjp?: (context: C, at: any) => object;
 }
 
+/** Gives an op a fused form for backends whose context is C; conformance compares it with the reference. */
 export function defineKernel<T extends OpShape, C>(op: Op<T>, kernel: Omit<Kernel<T, C>, "op">): Kernel<T, C> {
   return { op, ...kernel };
 }

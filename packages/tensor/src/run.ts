@@ -7,10 +7,12 @@ import { P } from "./prims.ts";
 import { type Edge, Node, tape } from "./tape.ts";
 import { Tensor } from "./tensor.ts";
 
+/** A tensor for each view of an op, by the same names. */
 export type Tensors<V> = { readonly [K in keyof V]: Tensor };
 /** The one place where names enter the type: an op's public function states them as its return type. */
 export type Results<V> = { readonly [K in keyof V]: Tensor<any, any> };
 
+/** An op's inputs, attributes and output axis names, for run(). */
 export interface Call<T extends OpShape> {
   readonly in: Tensors<T["in"]>;
   readonly attrs: T["attrs"];

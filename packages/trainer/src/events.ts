@@ -34,6 +34,7 @@ export interface Evaluation {
   readonly [metric: string]: number;
 }
 
+/** An evaluation has been made. */
 export interface EvalEvent {
   readonly type: "eval";
   readonly step: number;
@@ -45,6 +46,7 @@ export interface EvalEvent {
   readonly seconds: number;
 }
 
+/** A checkpoint is on disk. */
 export interface CheckpointEvent {
   readonly type: "checkpoint";
   readonly step: number;
@@ -53,6 +55,7 @@ export interface CheckpointEvent {
   readonly best: boolean;
 }
 
+/** Something worth knowing that does not stop the run. */
 export interface WarningEvent {
   readonly type: "warning";
   readonly step: number;
@@ -62,6 +65,7 @@ export interface WarningEvent {
 /** Why a run ended: all steps done, no improvement for long enough, or the abort signal. */
 export type EndReason = "finished" | "early-stopping" | "aborted";
 
+/** The run is over; the last event. */
 export interface EndEvent {
   readonly type: "end";
   readonly step: number;

@@ -3,6 +3,7 @@ import { FtError, type Parameter, run, scope, type Tensor, valueAndGrad, type Wi
 import { addOp, divide } from "@ft/tensor/ops";
 import type { TrainBatch } from "./options.ts";
 
+/** Loss and gradients of one accumulation window. */
 export interface WindowResult {
   /** each micro-batch's share of the loss; together the mean over the window's target tokens */
   readonly losses: readonly number[];

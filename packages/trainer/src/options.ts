@@ -22,6 +22,7 @@ export interface BatchSource<B extends TrainBatch> {
   batchAt(n: number): B | Promise<B>;
 }
 
+/** When and on what to evaluate. */
 export interface EvaluateOptions {
   /** optimizer steps between evaluations; there is one more when the run finishes */
   readonly every: number;
@@ -31,6 +32,7 @@ export interface EvaluateOptions {
   readonly run: (signal: AbortSignal | undefined) => Promise<Evaluation>;
 }
 
+/** Where and how often to save. */
 export interface CheckpointOptions {
   /** folder of the checkpoints: `dir`/step-000100 */
   readonly dir: string;
@@ -42,6 +44,7 @@ export interface CheckpointOptions {
   readonly keepBest?: boolean;
 }
 
+/** When to give up waiting for a better evaluation. */
 export interface EarlyStoppingOptions {
   /** evaluations in a row without improvement */
   readonly patience: number;
@@ -59,6 +62,7 @@ export interface MicroBatchAt {
   readonly draw: number;
 }
 
+/** Everything that train() is told. */
 export interface TrainOptions<B extends TrainBatch> {
   /** what is trained, by the checkpoint's own names; the loss holds these very tensors */
   readonly parameters: ReadonlyMap<string, Parameter>;

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { FtError } from "@ft/tensor";
 import { writeFileAtomic } from "@ft/weights";
 
+/** How a run takes possession of its folder. */
 export interface RunDirectoryOptions {
   /** continue the run that is there */
   readonly resume?: boolean;

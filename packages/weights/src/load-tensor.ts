@@ -11,6 +11,7 @@ import {
 } from "@ft/tensor";
 import type { WeightSource } from "./source.ts";
 
+/** Where a stored tensor goes, and in which dtype. */
 export interface LoadOptions<D extends FloatDType, A extends Axes> {
   readonly dtype: D;
   /** names of the axes, outermost first */

@@ -2,6 +2,7 @@ import { FtError, philox, tensor } from "@ft/tensor";
 import type { CausalLm } from "../causal-lm.ts";
 import { checkSampling, type SamplingOptions, sampleToken } from "./sample.ts";
 
+/** How generate() picks tokens and when it stops. */
 export interface GenerateOptions extends SamplingOptions {
   /** most tokens to add to the prompt */
   readonly maxNewTokens?: number;

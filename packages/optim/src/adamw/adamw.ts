@@ -3,6 +3,7 @@ import { adamwOp } from "@ft/tensor/ops";
 import type { Optimizer } from "../optimizer.ts";
 import { checkRange, readSettings } from "../settings.ts";
 
+/** Settings of adamw, each with its default. */
 export interface AdamWOptions {
   /** decay of the mean of gradients; 0.9 */
   readonly beta1?: number;

@@ -9,6 +9,7 @@ export interface Schedule {
   learningRate(step: number): number;
 }
 
+/** What every schedule is told: the peak learning rate, the warm-up and the length, in optimizer steps. */
 export interface ScheduleOptions {
   /** the highest rate, reached when the warm-up ends */
   readonly learningRate: number;

@@ -3,6 +3,7 @@ import { sgdOp } from "@ft/tensor/ops";
 import type { Optimizer } from "../optimizer.ts";
 import { checkRange, readSettings } from "../settings.ts";
 
+/** Settings of sgd, each with its default. */
 export interface SgdOptions {
   /** μ; 0 */
   readonly momentum?: number;

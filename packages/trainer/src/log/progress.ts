@@ -8,6 +8,7 @@ export interface ProgressStream {
   readonly columns?: number;
 }
 
+/** Where progress is shown. */
 export interface ProgressOptions {
   /** process.stderr */
   readonly stream?: ProgressStream;

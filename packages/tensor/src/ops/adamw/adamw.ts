@@ -1,6 +1,7 @@
 import type { View } from "../../backend.ts";
 import { defineOp, type Op } from "../../op.ts";
 
+/** Constants of adamw. */
 export interface AdamWAttrs {
   readonly beta1: number;
   readonly beta2: number;
@@ -9,6 +10,7 @@ export interface AdamWAttrs {
   readonly weightDecay: number;
 }
 
+/** Inputs, outputs and attributes of adamw, as kernels and references see them. */
 export type AdamWShape = {
   in: { param: View; grad: View; m: View; v: View; lr: View; correction1: View; correction2: View };
   out: { param: View; m: View; v: View };

@@ -5,8 +5,10 @@ import { defineOp, type Op } from "../../op.ts";
 import { run } from "../../run.ts";
 import type { Axes, Tensor } from "../../tensor.ts";
 
+/** Inputs, outputs and attributes of add, as kernels and references see them. */
 export type Add = { in: { a: View; b: View }; out: { y: View }; attrs: {}; keeps: {}; saved: {} };
 
+/** The op behind add(): its shapes, its reference and its gradient. */
 export const addOp: Op<Add> = defineOp<Add>({
   name: "add",
   keeps: () => ({}),

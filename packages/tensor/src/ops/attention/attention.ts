@@ -7,6 +7,7 @@ import { run } from "../../run.ts";
 import type { Tensor } from "../../tensor.ts";
 import { type AttentionSizes, attentionSizes, grouped, ungrouped } from "./grouped.ts";
 
+/** Inputs, outputs and attributes of attention, as kernels and references see them. */
 export type Attention = {
   in: { q: View; k: View; v: View; segments: View };
   out: { y: View };

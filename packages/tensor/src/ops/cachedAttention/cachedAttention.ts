@@ -6,6 +6,7 @@ import { run } from "../../run.ts";
 import type { Tensor } from "../../tensor.ts";
 import { attentionSizes, grouped, ungrouped } from "../attention/grouped.ts";
 
+/** Inputs, outputs and attributes of cachedAttention, as kernels and references see them. */
 export type CachedAttention = {
   in: { q: View; k: View; v: View; start: View };
   out: { y: View };
@@ -14,6 +15,7 @@ export type CachedAttention = {
   saved: {};
 };
 
+/** The op behind cachedAttention(): its shapes, its reference and its gradient. */
 export const cachedAttentionOp: Op<CachedAttention> = defineOp<CachedAttention>({
   name: "cachedAttention",
   keeps: () => ({}),

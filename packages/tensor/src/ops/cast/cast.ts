@@ -4,8 +4,10 @@ import { defineOp, type Op } from "../../op.ts";
 import { run } from "../../run.ts";
 import type { Axes, Tensor } from "../../tensor.ts";
 
+/** Inputs, outputs and attributes of cast, as kernels and references see them. */
 export type Cast = { in: { x: View }; out: { y: View }; attrs: { dtype: FloatDType }; keeps: {}; saved: {} };
 
+/** The op behind cast(): its shapes, its reference and its gradient. */
 export const castOp: Op<Cast> = defineOp<Cast>({
   name: "cast",
   keeps: () => ({}),

@@ -4,8 +4,10 @@ import { defineOp, type Op } from "../../op.ts";
 import { run } from "../../run.ts";
 import type { Axes, Tensor } from "../../tensor.ts";
 
+/** Inputs, outputs and attributes of divide, as kernels and references see them. */
 export type Divide = { in: { x: View; by: View }; out: { y: View }; attrs: {}; keeps: { by: View }; saved: {} };
 
+/** The op behind divide(): its shapes, its reference and its gradient. */
 export const divideOp: Op<Divide> = defineOp<Divide>({
   name: "divide",
   keeps: () => ({ by: true }),

@@ -14,6 +14,7 @@ export interface DropoutAttrs {
   readonly stream: number;
 }
 
+/** Inputs, outputs and attributes of dropout, as kernels and references see them. */
 export type Dropout = {
   in: { x: View; step: View };
   out: { y: View };
@@ -29,6 +30,7 @@ export function drop(p: P, x: View, step: View, { rate, seed, stream }: DropoutA
   return p.where(dropped, p.fill({ dtype: x.dtype, shape: [] }, 0), p.mul(x, 1 / (1 - rate)));
 }
 
+/** The op behind dropout(): its shapes, its reference and its gradient. */
 export const dropoutOp: Op<Dropout> = defineOp<Dropout>({
   name: "dropout",
   keeps: () => ({ step: true }),

@@ -5,6 +5,7 @@ import { defineOp, type Op } from "../../op.ts";
 import { run } from "../../run.ts";
 import type { Axes, Tensor } from "../../tensor.ts";
 
+/** Inputs, outputs and attributes of embedding, as kernels and references see them. */
 export type Embedding = {
   in: { table: View; ids: View };
   out: { y: View };
@@ -13,6 +14,7 @@ export type Embedding = {
   saved: {};
 };
 
+/** The op behind embedding(): its shapes, its reference and its gradient. */
 export const embeddingOp: Op<Embedding> = defineOp<Embedding>({
   name: "embedding",
   keeps: () => ({ ids: true }),

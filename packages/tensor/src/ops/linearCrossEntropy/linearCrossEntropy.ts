@@ -6,6 +6,7 @@ import type { P } from "../../prims.ts";
 import { run } from "../../run.ts";
 import type { Axes, Tensor } from "../../tensor.ts";
 
+/** Inputs, outputs and attributes of linearCrossEntropy, as kernels and references see them. */
 export type LinearCrossEntropy = {
   in: { x: View; weight: View; targets: View };
   out: { loss: View; count: View };

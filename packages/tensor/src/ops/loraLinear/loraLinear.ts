@@ -6,11 +6,13 @@ import { run } from "../../run.ts";
 import type { Axes, Tensor } from "../../tensor.ts";
 import { type DropoutAttrs, drop } from "../dropout/dropout.ts";
 
+/** Constants of loraLinear. */
 export interface LoraAttrs extends DropoutAttrs {
   /** alpha / r, or alpha / √r for rank-stabilised LoRA */
   readonly scale: number;
 }
 
+/** Inputs, outputs and attributes of loraLinear, as kernels and references see them. */
 export type LoraLinearShape = {
   in: { base: View; x: View; a: View; b: View; step: View };
   out: { y: View };

@@ -5,6 +5,7 @@ import { defineOp, type Op } from "../../op.ts";
 import { run } from "../../run.ts";
 import type { Axes, Tensor } from "../../tensor.ts";
 
+/** Inputs, outputs and attributes of matmul, as kernels and references see them. */
 export type MatMul = {
   in: { a: View; b: View };
   out: { y: View };

@@ -5,6 +5,7 @@ import { defineOp, type Op } from "../../op.ts";
 import { run } from "../../run.ts";
 import type { Axes, Tensor } from "../../tensor.ts";
 
+/** Inputs, outputs and attributes of rmsNorm, as kernels and references see them. */
 export type RmsNorm = {
   in: { x: View; weight: View };
   out: { y: View };

@@ -6,6 +6,7 @@ import type { P } from "../../prims.ts";
 import { run } from "../../run.ts";
 import type { Tensor } from "../../tensor.ts";
 
+/** Inputs, outputs and attributes of rope, as kernels and references see them. */
 export type Rope = {
   in: { x: View; positions: View; inverseFrequencies: View };
   out: { y: View };
@@ -29,6 +30,7 @@ function rotate(p: P, x: View, positions: View, inverseFrequencies: View, sign: 
   return p.cast(turned, x.dtype);
 }
 
+/** The op behind rope(): its shapes, its reference and its gradient. */
 export const ropeOp: Op<Rope> = defineOp<Rope>({
   name: "rope",
   keeps: () => ({ positions: true, inverseFrequencies: true }),

@@ -4,8 +4,10 @@ import { defineOp, type Op } from "../../op.ts";
 import { run } from "../../run.ts";
 import type { Axes, Tensor } from "../../tensor.ts";
 
+/** Inputs, outputs and attributes of scale, as kernels and references see them. */
 export type Scale = { in: { x: View; by: View }; out: { y: View }; attrs: {}; keeps: { by: View }; saved: {} };
 
+/** The op behind scale(): its shapes, its reference and its gradient. */
 export const scaleOp: Op<Scale> = defineOp<Scale>({
   name: "scale",
   keeps: () => ({ by: true }),

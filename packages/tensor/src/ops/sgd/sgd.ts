@@ -1,6 +1,7 @@
 import type { View } from "../../backend.ts";
 import { defineOp, type Op } from "../../op.ts";
 
+/** Constants of sgd. */
 export interface SgdAttrs {
   /** μ; 0 keeps no momentum slot */
   readonly momentum: number;
@@ -9,6 +10,7 @@ export interface SgdAttrs {
   readonly weightDecay: number;
 }
 
+/** Inputs, outputs and attributes of sgd, as kernels and references see them. */
 export type SgdShape = {
   in: { param: View; grad: View; momentum?: View; lr: View };
   out: { param: View; momentum?: View };

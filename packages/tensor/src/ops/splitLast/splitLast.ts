@@ -5,6 +5,7 @@ import { defineOp, type Op } from "../../op.ts";
 import { run } from "../../run.ts";
 import type { Axes, Tensor } from "../../tensor.ts";
 
+/** Inputs, outputs and attributes of a change of shape, as kernels and references see them. */
 export type Reshape = { in: { x: View }; out: { y: View }; attrs: { shape: readonly number[] }; keeps: {}; saved: {} };
 
 /** Shares the storage: no kernel, no copy. */

@@ -4,8 +4,10 @@ import { defineOp, type Op } from "../../op.ts";
 import { run } from "../../run.ts";
 import type { Tensor } from "../../tensor.ts";
 
+/** Inputs, outputs and attributes of sum, as kernels and references see them. */
 export type Sum = { in: { x: View }; out: { y: View }; attrs: {}; keeps: {}; saved: {} };
 
+/** The op behind sum(): its shapes, its reference and its gradient. */
 export const sumOp: Op<Sum> = defineOp<Sum>({
   name: "sum",
   keeps: () => ({}),

@@ -4,8 +4,10 @@ import { defineOp, type Op } from "../../op.ts";
 import { run } from "../../run.ts";
 import type { Tensor } from "../../tensor.ts";
 
+/** Inputs, outputs and attributes of sumSquares, as kernels and references see them. */
 export type SumSquares = { in: { x: View }; out: { y: View }; attrs: {}; keeps: {}; saved: {} };
 
+/** The op behind sumSquares(): its shapes, its reference and its gradient. */
 export const sumSquaresOp: Op<SumSquares> = defineOp<SumSquares>({
   name: "sumSquares",
   keeps: () => ({}),

@@ -5,6 +5,7 @@ import { defineOp, type Op } from "../../op.ts";
 import { run } from "../../run.ts";
 import type { Axes, Tensor } from "../../tensor.ts";
 
+/** Inputs, outputs and attributes of swiglu, as kernels and references see them. */
 export type SwiGlu = {
   in: { gate: View; up: View };
   out: { y: View };

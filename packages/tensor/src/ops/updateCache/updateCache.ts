@@ -5,6 +5,7 @@ import { defineOp, type Op } from "../../op.ts";
 import { run } from "../../run.ts";
 import type { Tensor } from "../../tensor.ts";
 
+/** Inputs, outputs and attributes of updateCache, as kernels and references see them. */
 export type UpdateCache = {
   in: { cache: View; rows: View; start: View };
   out: { y: View };
@@ -13,6 +14,7 @@ export type UpdateCache = {
   saved: {};
 };
 
+/** The op behind updateCache(): its shapes, its reference and its gradient. */
 export const updateCacheOp: Op<UpdateCache> = defineOp<UpdateCache>({
   name: "updateCache",
   keeps: () => ({}),
