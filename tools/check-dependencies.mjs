@@ -58,7 +58,9 @@ function* importProblems(one, byName) {
         const at = { file, line: text.slice(0, pos).split("\n").length };
         if (specifier.startsWith(".")) {
           const target = resolve(file, "..", specifier);
-          if (!target.startsWith(dir + sep))
+          // Helpers of tests are not published, so another package's tests can only reach them by path.
+          const shared = test && /[\\/](packages|examples)[\\/][^\\/]+[\\/]test[\\/]/.test(target);
+          if (!target.startsWith(dir + sep) && !shared)
             yield { ...at, rule: `"${specifier}" leaves the package: import it by name` };
           else if (!test && (/\.test\.ts$/.test(target) || target.startsWith(join(dir, "test") + sep)))
             yield { ...at, rule: `"${specifier}" is a test: what is published does not import it` };
