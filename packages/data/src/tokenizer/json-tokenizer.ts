@@ -19,6 +19,7 @@ export interface TokenizerSettings {
   readonly libraryConfig?: Readonly<Record<string, unknown>>;
 }
 
+const models = ["BPE", "WordPiece", "Unigram"];
 const advice = "use the tokenizer.json that came with the model";
 
 /**
@@ -29,6 +30,11 @@ export function tokenizerFromJson(json: unknown, settings: TokenizerSettings): T
   const { name, specialTokens, chatTemplate } = settings;
   if (!isRecord(json) || !isRecord(json.model)) {
     throw new FtError("format", `${name}: has no "model" object, so it is not a tokenizer.json`, advice);
+  }
+  const { type } = json.model;
+  // The library takes a type that it does not know for a plain word list.
+  if (typeof type === "string" && !models.includes(type)) {
+    throw new FtError("unsupported", `${name}: model type ${JSON.stringify(type)}`, `known are ${models.join(", ")}`);
   }
   const complete = {
     added_tokens: [],
@@ -42,6 +48,7 @@ export function tokenizerFromJson(json: unknown, settings: TokenizerSettings): T
 
   let vocabSize = 0;
   for (const id of library.get_vocab().values()) vocabSize = Math.max(vocabSize, id + 1);
+  if (vocabSize === 0) throw new FtError("format", `${name}: the vocabulary is empty`, advice);
   const special = new Set<number>();
   for (const [id, token] of library.get_added_tokens_decoder()) if (token.special) special.add(id);
   const idOf = (token: string | undefined): number | undefined => {
