@@ -1,8 +1,8 @@
-import { mkdir, readFile } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { LinearHost } from "@ft/nn";
 import { type DataOf, type FloatDType, FtError, type Parameter, sameShape, showShape } from "@ft/tensor";
-import { openSafetensors, type WeightEntry, writeFileAtomic, writeSafetensors } from "@ft/weights";
+import { openSafetensors, readJsonFile, type WeightEntry, writeFileAtomic, writeSafetensors } from "@ft/weights";
 import { applyLora, type LoraAdapter } from "./adapter.ts";
 import { fromPeftConfig, toPeftConfig } from "./peft-config.ts";
 
@@ -28,21 +28,7 @@ function entry(name: string, value: Parameter): WeightEntry {
 /** Puts the adapter of a PEFT folder over a model. Every tensor must find its place, and every place its tensor. */
 export async function loadAdapter(host: LinearHost, folder: string): Promise<LoraAdapter> {
   const file = join(folder, configName);
-  const text = await readFile(file, "utf8").catch((cause: unknown) => {
-    throw new FtError(
-      "missing",
-      `[lora] ${file} cannot be read`,
-      `an adapter folder holds ${configName} and ${weightsName}`,
-      { cause },
-    );
-  });
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    throw new FtError("format", `[lora] ${file} is not JSON`, "save the adapter again", { cause });
-  }
-  const config = fromPeftConfig(json, file);
+  const config = fromPeftConfig(await readJsonFile(file), file);
   await using source = await openSafetensors(join(folder, weightsName));
   const adapter = applyLora(host, config);
   try {

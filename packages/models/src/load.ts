@@ -1,8 +1,7 @@
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DenseLinear, inverseFrequencies } from "@ft/nn";
 import { type Axes, type Backend, FtError, type Parameter, tensor, type WideDType } from "@ft/tensor";
-import { loadTensor, openWeights, type WeightSource } from "@ft/weights";
+import { loadTensor, openWeights, readJsonFile, type WeightSource } from "@ft/weights";
 import { configFromGguf } from "./config/from-gguf.ts";
 import { configFromHf } from "./config/from-hf.ts";
 import type { LlamaConfig } from "./config/llama-config.ts";
@@ -91,21 +90,5 @@ async function readConfig(path: string, source: WeightSource): Promise<LlamaConf
 /** config.json of a Hugging Face folder. */
 export async function readHfConfig(folder: string): Promise<LlamaConfig> {
   const file = join(folder, "config.json");
-  const text = await readFile(file, "utf8").catch((cause: unknown) => {
-    throw new FtError(
-      "missing",
-      `[model] ${file} cannot be read`,
-      "a model folder holds config.json beside its weights",
-      { cause },
-    );
-  });
-  let json: unknown;
-  try {
-    json = JSON.parse(text);
-  } catch (cause) {
-    throw new FtError("format", `[model] ${file} is not JSON`, "restore the file from where the model came from", {
-      cause,
-    });
-  }
-  return configFromHf(json, file);
+  return configFromHf(await readJsonFile(file), file);
 }

@@ -1,7 +1,7 @@
-import { copyFile, mkdir, readFile } from "node:fs/promises";
+import { copyFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { FtError, f32ToBf16, f32ToF16, type Parameter } from "@ft/tensor";
-import { type WeightEntry, writeFileAtomic, writeShardedSafetensors } from "@ft/weights";
+import { readJsonFile, type WeightEntry, writeFileAtomic, writeShardedSafetensors } from "@ft/weights";
 import type { CausalLm } from "./causal-lm.ts";
 
 /** What weights can be saved as. */
@@ -36,9 +36,9 @@ export async function saveModel(model: CausalLm, folder: string, options: SaveMo
   const entries = [...model.parameters()].map(([name, value]) => entry(name, value, dtype));
   await writeShardedSafetensors(folder, entries, shardSize);
   for (const name of companions) await copyIfPresent(join(from, name), join(folder, name));
-  const config = JSON.parse(await readFile(join(from, "config.json"), "utf8"));
+  const config = await readJsonFile(join(from, "config.json"));
   // transformers 4 reads torch_dtype, transformers 5 dtype
-  const saved = { ...config, dtype: hfNames[dtype], torch_dtype: hfNames[dtype] };
+  const saved = { ...Object(config), dtype: hfNames[dtype], torch_dtype: hfNames[dtype] };
   await writeFileAtomic(join(folder, "config.json"), `${JSON.stringify(saved, null, 2)}\n`);
 }
 

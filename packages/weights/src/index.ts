@@ -3,6 +3,7 @@ export { commitFolder, type Manifest, verifyFolder } from "./commit-folder.ts";
 export { openGguf } from "./gguf.ts";
 export { type LoadOptions, loadTensor } from "./load-tensor.ts";
 export { openWeights } from "./open-weights.ts";
+export { readJsonFile } from "./read-json-file.ts";
 export { openSafetensors } from "./safetensors.ts";
 export { readRows, type TensorInfo, type WeightSource } from "./source.ts";
 export {
