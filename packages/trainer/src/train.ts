@@ -6,7 +6,7 @@ import type { CheckpointMeta } from "./checkpoint/meta.ts";
 import { saveCheckpoint } from "./checkpoint/save.ts";
 import type { CheckpointEvent, EndReason, EvalEvent, Evaluation, TrainEvent } from "./events.ts";
 import { showRows, windowGradients } from "./gradients.ts";
-import { checkOptions, type TrainBatch, type TrainOptions } from "./options.ts";
+import { checkOptions, type EvaluateOptions, type TrainBatch, type TrainOptions } from "./options.ts";
 import { evaluated, initialState, type RunState } from "./run-state.ts";
 import { countSteps, windowAt } from "./window.ts";
 
@@ -63,9 +63,10 @@ async function* loop<B extends TrainBatch>(
     const { step } = state;
     const finished = step >= totalSteps;
     let bestNow = false;
-    if (evaluate && !aborted() && state.evaluatedAt !== step) {
-      const due = step === 0 ? evaluate.atStart === true : finished || step % evaluate.every === 0;
-      const found = due ? await runEvaluation(evaluate.run, slots, step, signal) : undefined;
+    let outstanding = false;
+    if (evaluate && state.evaluatedAt !== step && isDue(evaluate, step, finished)) {
+      const found = aborted() ? undefined : await runEvaluation(evaluate.run, slots, step, signal);
+      outstanding = found === undefined;
       if (found) {
         // The evaluation before the first step is a base line: it is nothing that training reached.
         state = step === 0 ? { ...state, evaluatedAt: 0 } : evaluated(state, found.metrics.loss, earlyStopping);
@@ -74,13 +75,15 @@ async function* loop<B extends TrainBatch>(
       }
     }
     const stale = earlyStopping !== undefined && state.stale >= earlyStopping.patience;
-    const reason: EndReason | undefined = finished
-      ? "finished"
-      : stale
-        ? "early-stopping"
-        : aborted()
-          ? "aborted"
-          : undefined;
+    const reason: EndReason | undefined = outstanding
+      ? "aborted"
+      : finished
+        ? "finished"
+        : stale
+          ? "early-stopping"
+          : aborted()
+            ? "aborted"
+            : undefined;
     const every = checkpoint?.every;
     const keepsBest = bestNow && checkpoint?.keepBest !== false;
     if (reason !== undefined || keepsBest || (every !== undefined && step % every === 0)) yield* save();
@@ -98,6 +101,10 @@ async function* loop<B extends TrainBatch>(
     state = { ...state, step: stepped.step, microBatches: stepped.microBatches };
     yield stepped.event;
   }
+}
+
+function isDue({ every, atStart }: EvaluateOptions, step: number, finished: boolean): boolean {
+  return step === 0 ? atStart === true : finished || step % every === 0;
 }
 
 type Stepped = { readonly step: number; readonly microBatches: number; readonly event: TrainEvent };
