@@ -7,7 +7,7 @@ import { memory, scalar, type Tensor, valueAndGrad } from "@ft/tensor";
 import { divide } from "@ft/tensor/ops";
 import { expectClose } from "@ft/testing";
 import { describe, expect, it } from "vitest";
-import { goldenBatch, goldenFolder, goldenJson, goldenTensors } from "../../models/test/goldens.ts";
+import { goldenBatch, goldenFolder, goldenJson, goldenTensors, realLogits } from "../../models/test/goldens.ts";
 import { loadAdapter, saveAdapter } from "../src/index.ts";
 
 const cases = ["llama-gqa", "llama-mha-tied", "llama-llama3-rope", "llama-linear-rope", "llama-bias"];
@@ -22,15 +22,6 @@ function meanLoss(model: Llama, host: ReturnType<typeof goldenBatch>): () => Ten
   const batch = uploadBatch(model.backend, host, model.config.vocabSize);
   const count = scalar(model.backend, "f32", host.targetTokens);
   return () => divide(model.loss(batch).loss as Tensor<"f32", readonly []>, count);
-}
-
-async function logitsOf(model: Llama, host: ReturnType<typeof goldenBatch>): Promise<number[]> {
-  using logits = model.logits(uploadBatch(model.backend, host, model.config.vocabSize));
-  const values = await logits.read();
-  const vocab = model.config.vocabSize;
-  return [...host.segments].flatMap((segment, i) =>
-    segment === 0 ? [] : [...values.subarray(i * vocab, (i + 1) * vocab)],
-  );
 }
 
 describe.each(cases)("%s with a PEFT adapter", async (name) => {
@@ -54,9 +45,9 @@ describe.each(cases)("%s with a PEFT adapter", async (name) => {
   it("has its logits, and the same after fuse", async () => {
     using model = await load(name);
     const adapter = await loadAdapter(model, join(goldenFolder(name), "adapter"));
-    expectClose(await logitsOf(model, padded), want.get("lora.logits")!, tolerance, "logits");
+    expectClose(await realLogits(model, padded), want.get("lora.logits")!, tolerance, "logits");
     await adapter.fuse();
-    expectClose(await logitsOf(model, padded), want.get("lora.logits")!, tolerance, "fused logits");
+    expectClose(await realLogits(model, padded), want.get("lora.logits")!, tolerance, "fused logits");
   });
 
   it("counts what trains as PEFT does", async () => {
@@ -73,7 +64,7 @@ describe.each(cases)("%s with a PEFT adapter", async (name) => {
     const adapter = await loadAdapter(model, join(goldenFolder(name), "adapter"));
     adapter.remove();
     expect(memory(model.backend).live).toBe(before);
-    expectClose(await logitsOf(model, padded), want.get("logits")!, tolerance, "logits");
+    expectClose(await realLogits(model, padded), want.get("logits")!, tolerance, "logits");
   });
 });
 
@@ -124,7 +115,7 @@ describe.each(variants)("%s, variant %s", async (name, variant) => {
   it("has its logits, loss and gradients", async () => {
     using model = await load(name);
     const adapter = await loadAdapter(model, join(goldenFolder(name), `adapter-${variant}`));
-    expectClose(await logitsOf(model, host), want.get(`${variant}.logits`)!, tolerance, "logits");
+    expectClose(await realLogits(model, host), want.get(`${variant}.logits`)!, tolerance, "logits");
     const { value, grads } = valueAndGrad(adapter.parameters(), meanLoss(model, host));
     expectClose(await value.read(), [loss.mean], tolerance, "loss");
     const known = [...grads].filter(([key]) => want.has(`${variant}.grad.${key}`));

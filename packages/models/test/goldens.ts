@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { openSafetensors } from "@ft/weights";
-import type { HostBatch } from "../src/index.ts";
+import { type HostBatch, type Llama, uploadBatch } from "../src/index.ts";
 
 /** A folder of tools/goldens/data. */
 export function goldenFolder(name: string): string {
@@ -33,4 +33,13 @@ export function goldenBatch(json: Record<string, any>): HostBatch & { targetToke
     positions: ids("positions"),
     segments: ids("segments"),
   };
+}
+
+/** Logits of the places that are not padding, row by row: what the golden files hold. */
+export async function realLogits(model: Llama, host: HostBatch): Promise<number[]> {
+  const { vocabSize } = model.config;
+  using logits = model.logits(uploadBatch(model.backend, host, vocabSize));
+  const values = await logits.read();
+  const row = (i: number): Iterable<number> => values.subarray(i * vocabSize, (i + 1) * vocabSize);
+  return [...host.segments].flatMap((segment, i) => (segment === 0 ? [] : [...row(i)]));
 }

@@ -1,0 +1,102 @@
+import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { createCpuBackend } from "@ft/backend-cpu";
+import { memory } from "@ft/tensor";
+import { expectClose } from "@ft/testing";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { configFromHf, loadModel, saveModel } from "../src/index.ts";
+import { goldenBatch, goldenFolder, goldenJson, goldenTensors, realLogits } from "./goldens.ts";
+
+const tolerance = { relative: 1e-4, reason: "float32 on both sides, sums in another order" };
+
+async function scratch(): Promise<string> {
+  const folder = await mkdtemp(join(tmpdir(), "ft-models-"));
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+describe("loadModel", () => {
+  it.each([
+    ["gqa", "llama-gqa"],
+    ["llama3-rope", "llama-llama3-rope"],
+  ])(
+    "reads %s.gguf, rows of q and k put back and frequencies divided, with transformers' logits",
+    async (file, name) => {
+      using model = await loadModel(join(goldenFolder("llama-gguf"), `${file}.gguf`), {
+        backend: await createCpuBackend(),
+      });
+      const packed = goldenBatch(goldenJson(name).packed);
+      const want = (await goldenTensors(name)).get("logits")!;
+      expectClose(await realLogits(model, packed), want, tolerance, "logits");
+    },
+  );
+
+  it("computes the same in f64, to the rounding of f32", async () => {
+    const backend = await createCpuBackend();
+    using model = await loadModel(goldenFolder("llama-gqa"), { backend, dtype: "f64" });
+    const packed = goldenBatch(goldenJson("llama-gqa").packed);
+    const want = (await goldenTensors("llama-gqa")).get("logits")!;
+    expectClose(await realLogits(model, packed), want, { relative: 1e-5, reason: "the golden values are float32" });
+  });
+
+  it("leaves nothing behind when it fails half way", async () => {
+    const folder = await scratch();
+    await cp(goldenFolder("llama-gqa"), folder, { recursive: true });
+    const config = JSON.parse(await readFile(join(folder, "config.json"), "utf8"));
+    await writeFile(join(folder, "config.json"), JSON.stringify({ ...config, intermediate_size: 40 }));
+    const backend = await createCpuBackend();
+    await expect(loadModel(folder, { backend })).rejects.toThrow(/gate_proj/);
+    expect(memory(backend).live).toBe(0);
+  });
+});
+
+describe("configFromHf", () => {
+  it.each(["llama-gqa", "llama-mha-tied", "llama-llama3-rope", "llama-linear-rope", "llama-bias"])(
+    "reads what transformers 4 and 5 write of %s alike",
+    async (name) => {
+      const read = async (file: string) =>
+        configFromHf(JSON.parse(await readFile(join(goldenFolder(name), file), "utf8")), "config.json");
+      expect(await read("config.legacy.json")).toEqual(await read("config.json"));
+    },
+  );
+
+  it.each([
+    [{ model_type: "gpt2" }, /model_type "gpt2"/],
+    [{ num_key_value_heads: 3 }, /num_key_value_heads is 3.*divisor/],
+    [{ hidden_size: -4 }, /hidden_size is -4.*positive whole/],
+    [{ vocab_size: "many" }, /vocab_size is "many".*number/],
+    [{ rope_parameters: { rope_type: "yarn", factor: 2 } }, /rope_type is "yarn"/],
+    [{ hidden_act: "gelu" }, /hidden_act is "gelu"/],
+  ])("refuses %j by name", async (change, message) => {
+    const json = JSON.parse(await readFile(join(goldenFolder("llama-gqa"), "config.json"), "utf8"));
+    expect(() => configFromHf({ ...json, ...change }, "config.json")).toThrow(message);
+  });
+});
+
+describe("saveModel", () => {
+  it("writes a folder that loads to the same weights, bit for bit", async () => {
+    const [folder, from] = [await scratch(), goldenFolder("llama-bias")];
+    using model = await loadModel(from, { backend: await createCpuBackend() });
+    await saveModel(model, folder, { from, shardSize: 20_000 });
+    using again = await loadModel(folder, { backend: await createCpuBackend() });
+    for (const [name, value] of model.parameters())
+      expect(await again.parameters().get(name)!.read(), name).toEqual(await value.read());
+    expect(again.config).toEqual(model.config);
+  });
+
+  it("rounds to bf16 once and says so in the config", async () => {
+    const [folder, from] = [await scratch(), goldenFolder("llama-gqa")];
+    using model = await loadModel(from, { backend: await createCpuBackend() });
+    await saveModel(model, folder, { from, dtype: "bf16" });
+    const { dtype, torch_dtype } = JSON.parse(await readFile(join(folder, "config.json"), "utf8"));
+    expect([dtype, torch_dtype]).toEqual(["bfloat16", "bfloat16"]);
+    using again = await loadModel(folder, { backend: await createCpuBackend() });
+    for (const [name, value] of model.parameters()) {
+      const [exact, rounded] = [await value.read(), await again.parameters().get(name)!.read()];
+      // 8 significant bits, rounded to nearest: within 2^-8 of the value
+      const far = exact.findIndex((x, i) => Math.abs(rounded[i]! - x) > 2 ** -8 * Math.abs(x));
+      expect(far, name).toBe(-1);
+    }
+  });
+});
