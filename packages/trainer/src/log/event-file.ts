@@ -27,7 +27,7 @@ export type EventContent =
 export function encodeEvent(wallTime: number, step: number, content: EventContent): Uint8Array {
   return concat([
     field(1, 1, float64(wallTime)),
-    field(2, 0, varint(step)),
+    ...(step === 0 ? [] : [field(2, 0, varint(step))]), // proto3 leaves zeros out
     "fileVersion" in content
       ? field(3, 2, sized(new TextEncoder().encode(content.fileVersion)))
       : "scalars" in content
