@@ -22,14 +22,3 @@ export async function* answerPieces(
   const text = tokenizer.decode(ids, { skipSpecialTokens: true });
   if (text.length > shown) yield text.slice(shown);
 }
-
-/** A whole answer. */
-export async function answer(
-  open: OpenModel,
-  messages: readonly Message[],
-  options: GenerateOptions = {},
-): Promise<string> {
-  let text = "";
-  for await (const piece of answerPieces(open, messages, options)) text += piece;
-  return text;
-}
