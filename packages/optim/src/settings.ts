@@ -13,10 +13,11 @@ export function readSettings<T extends Defaults>(of: string, defaults: T, given:
       throw new FtError(
         "config",
         `${of}.${key} is ${JSON.stringify(value)}`,
-        `give a ${typeof preset === "number" ? "number" : "true or false"}`,
+        `give ${typeof preset === "number" ? "a number" : "true or false"}`,
       );
   }
-  return isOverride(defaults, given) ? { ...defaults, ...given } : defaults;
+  const set = Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+  return isOverride(defaults, set) ? { ...defaults, ...set } : defaults;
 }
 
 /** True once every value given was checked against its default, as above. */
