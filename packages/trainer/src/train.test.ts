@@ -64,6 +64,34 @@ test("it learns, and reports every step", async () => {
   expect(perEpoch("targetTokens")).toBe(rows.reduce((sum, row) => sum + row.tokens.length - 2, 0));
 });
 
+test("every micro-batch is announced with its place and a draw of its own", async () => {
+  const seen: string[] = [];
+  const beforeMicroBatch: TrainOptions<TinyBatch>["beforeMicroBatch"] = ({ step, micro, draw }) => {
+    seen.push(`${step}.${micro}:${draw}`);
+  };
+  await collect({ ...base(), accumulation: 3, maxSteps: 3, beforeMicroBatch });
+  expect(seen).toEqual(["1.0:0", "1.1:1", "1.2:2", "2.0:3", "3.0:4", "3.1:5", "3.2:6"]);
+});
+
+test("options that contradict each other are config errors", async () => {
+  const cases: [Partial<TrainOptions<TinyBatch>>, RegExp][] = [
+    [{ maxSteps: 0 }, /maxSteps is 0/],
+    [{ accumulation: 1.5 }, /accumulation is 1.5/],
+    [{ epochs: Number.NaN }, /epochs is NaN/],
+    [{ clipNorm: 0 }, /clipNorm is 0/],
+    [{ resume: true }, /resume without checkpoint/],
+    [{ earlyStopping: { patience: 1 } }, /earlyStopping without evaluate/],
+    [{ parameters: new Map() }, /no parameters to train/],
+    [{ checkpoint: { dir, keep: 0 } }, /checkpoint.keep is 0/],
+    [{ batches: { ...base().batches, perEpoch: 0 } }, /an epoch has 0 micro-batches/],
+  ];
+  for (const [change, message] of cases) {
+    const error = await failure(collect({ ...base(), ...change }));
+    expect(error.message).toMatch(message);
+    expect(["config", "data"]).toContain(error.code);
+  }
+});
+
 test("live buffers stay the same from step to step, and a consumer may leave at any time", async () => {
   const live: number[] = [];
   for await (const event of train({ ...base(), accumulation: 2, clipNorm: 0.1, maxSteps: 100 })) {

@@ -63,8 +63,9 @@ describe("metrics.jsonl", () => {
   });
 
   test("a resumed run goes on from its checkpoint: nothing twice, no end in the middle, no torn line", async () => {
-    await feed(metricsLog(dir), [start(0), step(1), step(2), evaluation(2), step(3), step(4), end(4, "aborted")]);
-    await appendFile(join(dir, "metrics.jsonl"), '{"type":"step","st');
+    await feed(metricsLog(dir), [start(0), step(1), step(2), evaluation(2), end(2, "aborted")]);
+    // a resume that was killed two steps later, while it wrote a line
+    await appendFile(join(dir, "metrics.jsonl"), `${JSON.stringify(step(3))}\n{"type":"step","st`);
     await feed(metricsLog(dir), [start(2, "step-000002"), step(3, 9), step(4, 8), end(4, "finished")]);
     const events = (await lines()).map((line) => JSON.parse(line));
     expect(events.map(({ type, step }) => `${type} ${step}`)).toEqual([
