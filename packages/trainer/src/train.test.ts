@@ -3,9 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type CpuBackend, createCpuBackend } from "@ft/backend-cpu";
 import { adamw, constant, type Optimizer, sgd } from "@ft/optim";
-import { FtError, memory, scalar, type Tensor } from "@ft/tensor";
+import { memory, scalar, type Tensor } from "@ft/tensor";
 import { scale } from "@ft/tensor/ops";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
+import { failure } from "../test/play.ts";
 import { type Tiny, type TinyBatch, tinyBatches, tinyModel, tinyRows } from "../test/tiny.ts";
 import type { TrainEvent } from "./events.ts";
 import { loadParameters, newestCheckpoint, type TrainOptions, train } from "./index.ts";
@@ -36,15 +37,6 @@ const base = (): TrainOptions<TinyBatch> => ({
 async function collect(options: TrainOptions<TinyBatch>, into: TrainEvent[] = []): Promise<TrainEvent[]> {
   for await (const event of train(options)) into.push(event);
   return into;
-}
-/** The FtError that a promise is rejected with. */
-async function failure(promise: Promise<unknown>): Promise<FtError> {
-  const error = await promise.then(
-    () => new Error("it did not fail"),
-    (reason: unknown) => reason,
-  );
-  if (error instanceof FtError) return error;
-  throw error;
 }
 const only = <T extends TrainEvent["type"]>(events: readonly TrainEvent[], type: T) =>
   events.filter((event): event is Extract<TrainEvent, { type: T }> => event.type === type);
