@@ -1,9 +1,3 @@
-import { defineConfig } from "tsup";
+import { library } from "../../tools/tsup.ts";
 
-export default defineConfig({
-  entry: ["src/before-after.ts", "src/main.ts", "src/make-data.ts"],
-  format: "esm",
-  target: "es2022",
-  dts: { entry: "src/before-after.ts" },
-  clean: true,
-});
+export default library(["src/before-after.ts", "src/main.ts", "src/make-data.ts"], ["src/before-after.ts"]);
