@@ -11,12 +11,14 @@ import {
 import { tmpdir } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { format } from "node:util";
 import ts from "typescript";
-import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { codeBlocks } from "./readme/blocks.ts";
 
 // Every block of a README that is marked `ts` is type-checked and run, so that what the documentation says is true.
-//   ```ts          checked and run, in an empty folder that has `examples/` in it
+//   ```ts          checked and run, in an empty folder that has `examples/` in it; what it prints must hold, in order,
+//                  every line that a comment `// => ...` promises
 //   ```ts no-run   checked only: it needs a large model, a network, or minutes
 const tools: string = dirname(fileURLToPath(import.meta.url));
 const root: string = dirname(tools);
@@ -79,9 +81,19 @@ const runs = blocks.filter((block) => !block.info.includes("no-run"));
 describe.runIf(runs.length > 0)("code blocks run", () => {
   test.each(runs)(
     "$title",
-    async ({ file }) => {
+    async ({ file, code }) => {
       process.chdir(scratch);
-      await import(/* @vite-ignore */ file);
+      const printed: string[] = [];
+      const log = vi.spyOn(console, "log").mockImplementation((...args) => {
+        printed.push(format(...args));
+      });
+      await import(/* @vite-ignore */ file).finally(() => log.mockRestore());
+      let at = 0;
+      for (const [, promised] of code.matchAll(/\/\/ => (.*)$/gm)) {
+        const found = printed.indexOf(promised?.trim() ?? "", at);
+        expect(found, `"${promised}" among ${JSON.stringify(printed.slice(at))}`).toBeGreaterThanOrEqual(0);
+        at = found + 1;
+      }
     },
     120_000,
   );
