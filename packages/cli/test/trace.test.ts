@@ -1,7 +1,8 @@
 import { createCpuBackend } from "@ft/backend-cpu";
+import { batches, type Example } from "@ft/data";
 import { loadAdapter } from "@ft/lora";
 import { loadModel, uploadBatch } from "@ft/models";
-import { adamw, schedules } from "@ft/optim";
+import { adamw, constant, schedules } from "@ft/optim";
 import { expectClose } from "@ft/testing";
 import { train } from "@ft/trainer";
 import { describe, expect, it } from "vitest";
@@ -31,7 +32,7 @@ describe.each(cases)("20 AdamW steps of LoRA on %s, against PEFT and torch", asy
       loss: (batch) => model.loss(uploadBatch(backend, batch, model.config.vocabSize)).loss,
       batches: onlyBatch(json),
       optimizer: adamw({ weightDecay: 0.01 }),
-      schedule: schedules.constant!({ learningRate, totalSteps: 20 }),
+      schedule: constant({ learningRate, totalSteps: 20 }),
       maxSteps: 20,
     });
     const seen: number[][] = [];
@@ -72,5 +73,70 @@ describe("20 clipped steps under a schedule with warm-up, against transformers",
         i++;
       }
     expect(i).toBe(20);
+  });
+});
+
+describe.each(["llama-gqa", "llama-mha-tied"])(
+  "20 AdamW steps of all of %s, norms without decay, against torch",
+  (name) => {
+    it("has every loss and gradient norm", async () => {
+      const json = goldenJson(name);
+      const { losses, gradNorms, learningRate } = json.full;
+      const backend = await createCpuBackend();
+      using model = await loadModel(goldenFolder(name), { backend });
+      const parameters = model.parameters();
+      const events = train({
+        parameters,
+        loss: (batch) => model.loss(uploadBatch(backend, batch, model.config.vocabSize), { checkpointing: true }).loss,
+        batches: onlyBatch(json),
+        optimizer: adamw({ weightDecay: 0.01, decayVectors: false }),
+        schedule: constant({ learningRate, totalSteps: 20 }),
+        maxSteps: 20,
+      });
+      let i = 0;
+      for await (const event of events)
+        if (event.type === "step") {
+          expect(Math.abs(event.loss / losses[i] - 1), `loss of step ${i + 1}`).toBeLessThan(1e-3);
+          expect(Math.abs(event.gradNorm / gradNorms[i] - 1), `gradient norm of step ${i + 1}`).toBeLessThan(1e-3);
+          i++;
+        }
+      expect(i).toBe(20);
+    });
+  },
+);
+
+describe("TRL's SFTTrainer on the same rows", () => {
+  const { rows, runs } = goldenJson("trl");
+  // TRL puts a label at the token itself, we put a target at the token before
+  const examples: Example[] = rows.map(
+    ({ input_ids, labels }: { input_ids: number[]; labels: number[] }, row: number) => ({
+      tokens: Int32Array.from(input_ids),
+      targets: Int32Array.from([...labels.slice(1), -100]),
+      cut: 0,
+      source: { file: "trl", row: row + 1 },
+    }),
+  );
+
+  it.each([
+    ["3x1", { batchSize: 3 }, 1],
+    ["1x3", { batchSize: 1 }, 3],
+    ["packed", { batchSize: 1, packing: true }, 1],
+  ])("%s: the loss and gradient norm it reports", async (run, sizes, accumulation) => {
+    const backend = await createCpuBackend();
+    using model = await loadModel(goldenFolder("llama-gqa"), { backend });
+    const events = train({
+      parameters: model.parameters(),
+      loss: (batch) => model.loss(uploadBatch(backend, batch, model.config.vocabSize)).loss,
+      batches: batches({ examples, seed: 0, maxLength: 96, shuffle: false, ...sizes }),
+      optimizer: adamw(),
+      schedule: constant({ learningRate: 0, totalSteps: 1 }),
+      maxSteps: 1,
+      accumulation,
+    });
+    for await (const event of events)
+      if (event.type === "step") {
+        expect(Math.abs(event.loss / runs[run].loss - 1)).toBeLessThan(1e-5);
+        expect(Math.abs(event.gradNorm / runs[run].gradNorm - 1)).toBeLessThan(1e-5);
+      }
   });
 });
