@@ -154,7 +154,22 @@ void K(ft_swiglu_bwd)(const float *gate, const float *up, const float *dy, int64
 
 /* ---- Philox4x32-10 ---- */
 
-#define LANES 16 /* counters at a time: 64 results */
+#define GROUPS (VL == 16 ? 4 : 2) /* vectors of counters at a time: independent chains hide the latency of multiplying */
+#define LANES (GROUPS * VL / 2) /* counters at a time, 4 results each */
+
+typedef uint64_t vq __attribute__((vector_size(VL * 4)));
+
+/* product of the low halves of 64-bit lanes */
+FT_INLINE vq multiply_low(vq a, uint32_t b) {
+  vq m = (uint64_t)b - (vq){0};
+#if VL == 16
+  return (vq)_mm512_mul_epu32((__m512i)a, (__m512i)m);
+#elif VL == 8
+  return (vq)_mm256_mul_epu32((__m256i)a, (__m256i)m);
+#else
+  return (a & 0xffffffff) * m;
+#endif
+}
 
 typedef struct {
   uint32_t seed, stream, step, threshold;
@@ -164,48 +179,57 @@ typedef struct {
   float scale;
 } draws;
 
-/* the 24-bit words of 4 * LANES elements from counter c0 on */
+/* The words of 4 * LANES elements from counter c0 on. A word lives in the low half of a 64-bit lane; high halves hold
+ * leftovers, which the multiplication ignores. */
 FT_INLINE void philox(const draws *g, int64_t c0, uint32_t word[4 * LANES]) {
-  uint32_t x0[LANES], x1[LANES], x2[LANES], x3[LANES], key0 = g->seed, key1 = g->stream;
-  for (int l = 0; l < LANES; l++) {
-    x0[l] = (uint32_t)(c0 + l);
-    x1[l] = 0;
-    x2[l] = g->step;
-    x3[l] = 0;
+  vq x0[GROUPS], x1[GROUPS], x2[GROUPS], x3[GROUPS], lane;
+  for (int l = 0; l < VL / 2; l++) lane[l] = (uint64_t)l;
+  for (int i = 0; i < GROUPS; i++) {
+    x0[i] = lane + (uint64_t)(c0 + i * (VL / 2));
+    x1[i] = (vq){0};
+    x2[i] = (uint64_t)g->step - (vq){0};
+    x3[i] = (vq){0};
   }
-  for (int round = 0; round < 10; round++) {
-    for (int l = 0; l < LANES; l++) {
-      uint64_t p = (uint64_t)x0[l] * 0xD2511F53u, q = (uint64_t)x2[l] * 0xCD9E8D57u;
-      uint32_t y0 = (uint32_t)(q >> 32) ^ x1[l] ^ key0, y2 = (uint32_t)(p >> 32) ^ x3[l] ^ key1;
-      x1[l] = (uint32_t)q;
-      x3[l] = (uint32_t)p;
-      x0[l] = y0;
-      x2[l] = y2;
+  uint32_t key0 = g->seed, key1 = g->stream;
+  for (int round = 0; round < 10; round++, key0 += 0x9E3779B9u, key1 += 0xBB67AE85u)
+    for (int i = 0; i < GROUPS; i++) {
+      vq p = multiply_low(x0[i], 0xD2511F53u), q = multiply_low(x2[i], 0xCD9E8D57u);
+      x0[i] = (q >> 32) ^ x1[i] ^ (uint64_t)key0;
+      x2[i] = (p >> 32) ^ x3[i] ^ (uint64_t)key1;
+      x1[i] = q;
+      x3[i] = p;
     }
-    key0 += 0x9E3779B9u;
-    key1 += 0xBB67AE85u;
-  }
-  for (int l = 0; l < LANES; l++) {
-    word[4 * l] = x0[l] >> 8;
-    word[4 * l + 1] = x1[l] >> 8;
-    word[4 * l + 2] = x2[l] >> 8;
-    word[4 * l + 3] = x3[l] >> 8;
+  for (int i = 0; i < GROUPS; i++) {
+    uint64_t a[VL / 2], b[VL / 2];
+    vq low = (x0[i] & 0xffffffff) | (x1[i] << 32), high = (x2[i] & 0xffffffff) | (x3[i] << 32);
+    memcpy(a, &low, sizeof a);
+    memcpy(b, &high, sizeof b);
+    for (int l = 0; l < VL / 2; l++) { /* little-endian: the low half comes first */
+      memcpy(word + 4 * (i * (VL / 2) + l), a + l, 8);
+      memcpy(word + 4 * (i * (VL / 2) + l) + 2, b + l, 8);
+    }
   }
 }
 
 #define DRAW_LOOP(expression)                                                                                          \
   {                                                                                                                    \
-    const draws *g = arg;                                                                                              \
-    int64_t end = FT_MIN(g->n, (task + 1) * CHUNK);                                                                    \
+    const draws g = *(const draws *)arg;                                                                               \
+    int64_t end = FT_MIN(g.n, (task + 1) * CHUNK);                                                                     \
     uint32_t word[4 * LANES];                                                                                          \
     for (int64_t i = task * CHUNK; i < end; i += 4 * LANES) {                                                          \
-      philox(g, i / 4, word);                                                                                          \
-      int64_t m = FT_MIN(4 * LANES, end - i);                                                                          \
-      for (int64_t j = 0; j < m; j++) g->out[i + j] = expression;                                                      \
+      philox(&g, i / 4, word);                                                                                         \
+      for (int64_t j = 0; j < 4 * LANES && i + j < end; j += VL) {                                                     \
+        int64_t m = end - i - j;                                                                                       \
+        vi bits;                                                                                                       \
+        memcpy(&bits, word + j, sizeof bits);                                                                          \
+        bits = (vi)((vu)bits >> 8);                                                                                    \
+        store_n(g.out + i + j, expression, m);                                                                         \
+      }                                                                                                                \
     }                                                                                                                  \
   }
-static void uniform_task(void *arg, int64_t task) DRAW_LOOP((float)(int32_t)word[j] * 0x1p-24f)
-static void dropout_task(void *arg, int64_t task) DRAW_LOOP(word[j] >= g->threshold ? g->x[i + j] * g->scale : 0.0f)
+static void uniform_task(void *arg, int64_t task) DRAW_LOOP(__builtin_convertvector(bits, vf) * 0x1p-24f)
+static void dropout_task(void *arg, int64_t task)
+    DRAW_LOOP(pick(bits >= (int32_t)g.threshold, load_n(g.x + i + j, m) * g.scale, (vf){0}))
 
 void K(ft_philox_uniform)(uint32_t seed, uint32_t stream, uint32_t step, int64_t n, float *out) {
   draws g = {.seed = seed, .stream = stream, .step = step, .n = n, .out = out};
