@@ -1,3 +1,5 @@
+import { mkdir } from "node:fs/promises";
+import { dirname } from "node:path";
 import { styleText } from "node:util";
 import { createCpuBackend } from "@ft/backend-cpu";
 import {
@@ -15,7 +17,7 @@ import {
 import { applyLora, saveAdapter } from "@ft/lora";
 import { generate, type Llama, loadModel, meanLoss, uploadBatch } from "@ft/models";
 import { adamw, cosine } from "@ft/optim";
-import { countSteps, progressLog, train, watched } from "@ft/trainer";
+import { countSteps, metricsLog, progressLog, train, watched } from "@ft/trainer";
 import { openGguf } from "@ft/weights";
 
 export interface Options {
@@ -30,6 +32,8 @@ export interface Options {
   readonly batchSize: number;
   readonly length: { readonly epochs: number } | { readonly maxSteps: number };
   readonly learningRate: number;
+  /** optimizer steps between evaluations of the held-out rows; the curve is in metrics.jsonl beside the adapter */
+  readonly evalEvery: number;
   readonly rank: number;
   /** held-out rows whose answers are compared word for word */
   readonly exactRows: number;
@@ -67,9 +71,10 @@ export async function beforeAndAfter(options: Options): Promise<Result> {
     `${stats.examples} rows to learn from (${stats.dropped} longer than ${maxLength} tokens left out), ${held.length} held out`,
   );
 
+  const heldSource = batches({ examples: held, seed: 0, batchSize, maxLength, shuffle: false });
+  const heldOutLoss = (): Promise<number> => meanLoss(model, epochBatches(heldSource));
   const measure = async (): Promise<Measured> => {
-    const source = batches({ examples: held, seed: 0, batchSize, maxLength, shuffle: false });
-    const loss = await meanLoss(model, epochBatches(source));
+    const loss = await heldOutLoss();
     const answers: string[] = [];
     for (const { messages } of options.heldOut.slice(0, Math.max(options.exactRows, options.samples)))
       answers.push(await answer(model, tokenizer, template, messages.slice(0, -1), options.maxNewTokens));
@@ -92,9 +97,17 @@ export async function beforeAndAfter(options: Options): Promise<Result> {
     schedule: cosine({ learningRate, totalSteps, warmupRatio: 0.05 }),
     ...options.length,
     clipNorm: 1,
+    evaluate: {
+      every: options.evalEvery,
+      async run() {
+        adapter.evaluate();
+        return { loss: await heldOutLoss() };
+      },
+    },
     beforeMicroBatch: ({ draw }) => adapter.train(draw),
   });
-  for await (const _ of watched(events, [progressLog()]));
+  await mkdir(dirname(options.out), { recursive: true });
+  for await (const _ of watched(events, [metricsLog(dirname(options.out)), progressLog()]));
   adapter.evaluate();
 
   const after = await measure();

@@ -17,6 +17,7 @@ await beforeAndAfter({
   batchSize: 4,
   length: { maxSteps: Number(steps) },
   learningRate: 2e-4,
+  evalEvery: 50,
   rank: 16,
   exactRows: 0,
   samples: 3,
