@@ -1,4 +1,5 @@
 import { byteSigns, countPieces, trainBpe } from "./bpe.ts";
+import type { Row } from "./row.ts";
 
 /** Special tokens, ids from 0 in this order. */
 export const specialTokens = ["<|pad|>", "<|system|>", "<|user|>", "<|assistant|>", "<|end|>"] as const;
@@ -7,6 +8,14 @@ export const specialTokens = ["<|pad|>", "<|system|>", "<|user|>", "<|assistant|
 export const chatTemplate: string =
   "{% for message in messages %}{{ '<|' + message['role'] + '|>' + message['content'] + '<|end|>' }}{% endfor %}" +
   "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}";
+
+/** How many rows of the corpus the tokenizer is trained on; more change nothing. */
+export const tokenizerRows = 30_000;
+
+/** What a row gives the tokenizer to read. */
+export function* tokenizerTexts(rows: Iterable<Row>): Generator<string> {
+  for (const { system = "", instruction, input, output } of rows) yield [system, instruction, input, output].join("\n");
+}
 
 /** The two files of a Hugging Face tokenizer. */
 export interface TokenizerFiles {

@@ -1,8 +1,10 @@
+import { readFile } from "node:fs/promises";
 import { Tokenizer } from "@huggingface/tokenizers";
 import { describe, expect, it } from "vitest";
-import { trainBpe } from "../src/bpe.ts";
+import { countPieces, trainBpe } from "../src/bpe.ts";
 import { corpus, corpusSeed } from "../src/corpus.ts";
-import { buildTokenizer, specialTokens } from "../src/tokenizer.ts";
+import { architecture } from "../src/first-weights.ts";
+import { buildTokenizer, specialTokens, tokenizerRows, tokenizerTexts } from "../src/tokenizer.ts";
 
 describe("trainBpe", () => {
   it("merges the most frequent pair first, and then what that makes frequent", () => {
@@ -16,6 +18,31 @@ describe("trainBpe", () => {
     const merges = trainBpe(counts, 3).map((pair) => pair.join("+"));
     expect(merges[1]).toBe(merges[0] === "e+s" ? "es+t" : "e+st");
     expect(merges[2]).toBe("l+o");
+  });
+
+  it("takes the pair that sorts first among equals, and stops where nothing occurs twice", () => {
+    expect(
+      trainBpe(
+        new Map([
+          ["ba", 3],
+          ["ab", 3],
+          ["cd", 1],
+        ]),
+        10,
+      ),
+    ).toEqual([
+      ["a", "b"],
+      ["b", "a"],
+    ]);
+  });
+
+  it("never merges digits, nor two Chinese characters", () => {
+    expect([...countPieces(["room 77, 北北77", "77"]).keys()].filter((piece) => /7/.test(piece))).toEqual(["7"]);
+    const text = "北京77北京77北京".repeat(50);
+    const made = trainBpe(countPieces([text]), 100).map((pair) => pair.join(""));
+    // three bytes a character: two merges each, and nothing beyond
+    expect(made).toHaveLength(4);
+    expect(made.filter((token) => token.length === 3)).toHaveLength(2);
   });
 });
 
@@ -42,5 +69,24 @@ describe("the tokenizer", () => {
       0,
     );
     expect(tokens / bytes).toBeLessThan(0.5);
+  });
+
+  it("keeps names, numbers and Chinese characters the same wherever they stand", () => {
+    const ids = (text: string): number[] => tokenizer.encode(text, { add_special_tokens: false }).ids;
+    expect(ids("在北京")).toEqual([...ids("在"), ...ids("北"), ...ids("京")]);
+    expect(ids("a 12")).toEqual([...ids("a"), ...ids(" "), ...ids("1"), ...ids("2")]);
+  });
+});
+
+describe("the tokenizer in examples/quickstart/model", () => {
+  it("is what the corpus gives", async () => {
+    const model = new URL("../../quickstart/model/", import.meta.url);
+    const made = buildTokenizer(
+      tokenizerTexts(corpus(corpusSeed, tokenizerRows)),
+      architecture.vocabSize,
+      architecture.contextLength,
+    );
+    for (const [name, content] of Object.entries(made))
+      expect(JSON.parse(await readFile(new URL(name, model), "utf8"))).toEqual(content);
   });
 });
