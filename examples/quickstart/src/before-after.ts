@@ -37,8 +37,8 @@ export interface Options {
   readonly rank: number;
   /** held-out rows whose answers are compared word for word */
   readonly exactRows: number;
-  /** held-out rows whose answers are shown */
-  readonly samples: number;
+  /** held-out rows whose answers are shown, counted from 0 */
+  readonly samples: readonly number[];
   readonly maxNewTokens: number;
 }
 
@@ -76,7 +76,10 @@ export async function beforeAndAfter(options: Options): Promise<Result> {
   const measure = async (): Promise<Measured> => {
     const loss = await heldOutLoss();
     const answers: string[] = [];
-    for (const { messages } of options.heldOut.slice(0, Math.max(options.exactRows, options.samples)))
+    for (const { messages } of options.heldOut.slice(
+      0,
+      Math.max(options.exactRows, ...options.samples.map((row) => row + 1)),
+    ))
       answers.push(await answer(model, tokenizer, template, messages.slice(0, -1), options.maxNewTokens));
     const asked = options.heldOut.slice(0, options.exactRows);
     const right = asked.filter(({ messages }, i) => messages.at(-1)?.content === answers[i]).length;
@@ -138,7 +141,8 @@ async function answer(
 }
 
 function show(options: Options, before: Measured, after: Measured, seconds: number): void {
-  for (const [i, { messages }] of options.heldOut.slice(0, options.samples).entries()) {
+  for (const i of options.samples) {
+    const messages = options.heldOut[i]?.messages ?? [];
     console.log(`\n${styleText("bold", messages.at(-2)?.content ?? "")}`);
     console.log(`  wanted  ${messages.at(-1)?.content}`);
     console.log(`  before  ${oneLine(before.answers[i])}`);

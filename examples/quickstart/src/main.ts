@@ -13,12 +13,12 @@ const { loss, exact } = await beforeAndAfter({
   out: here("out/adapter"),
   maxLength: 128,
   batchSize: 16,
-  length: { epochs: 6 },
+  length: { epochs: 4 },
   learningRate: 5e-3,
   evalEvery: 60,
   rank: 16,
   exactRows: 20,
-  samples: 3,
+  samples: [0, 1, 6],
   maxNewTokens: 64,
 });
 console.log(`\nnow ask it yourself:\n  npm run ft -- chat --model ${here("model")} --adapter ${here("out/adapter")}`);

@@ -20,6 +20,6 @@ await beforeAndAfter({
   evalEvery: 50,
   rank: 16,
   exactRows: 0,
-  samples: 3,
+  samples: [0, 1, 2],
   maxNewTokens: 64,
 });
