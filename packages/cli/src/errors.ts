@@ -8,7 +8,10 @@ export function exitCode(error: unknown): number {
 
 /** What the user reads: what is wrong, then what to do. A stack trace only for faults of the program, with FT_DEBUG set. */
 export function describeError(error: unknown): string {
-  if (FtError.is(error)) return `error: ${withoutHint(error)}\n  ${error.hint}`;
+  if (FtError.is(error)) {
+    const kind = error.code === "interrupted" ? "" : "error: ";
+    return `${kind}${withoutHint(error)}\n  ${error.hint}`;
+  }
   const detail = error instanceof Error ? (process.env.FT_DEBUG ? error.stack : error.message) : String(error);
   return `error: internal fault: ${detail}\n  please report it; FT_DEBUG=1 shows where it happened`;
 }

@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { flagSpecs, parseConfig } from "./config/schema.ts";
+import { usualValue } from "./config/settle.ts";
 import type { PartialConfig } from "./config/train-config.ts";
 
 /** A flag value that must be a number. */
@@ -21,8 +22,10 @@ export function whole(least: number): (text: string) => number {
 
 /** Gives `train` a flag for every configuration key. */
 export function addConfigFlags(command: Command): void {
-  for (const { flag, kind, choices, description } of flagSpecs()) {
-    const option = new Option(kind === "boolean" ? flag : `${flag} <value>`, description);
+  for (const { path, flag, kind, choices, description } of flagSpecs()) {
+    const usual = usualValue(path);
+    const help = usual === undefined ? description : `${description} (default: ${usual})`;
+    const option = new Option(kind === "boolean" ? flag : `${flag} <value>`, help);
     if (choices) option.choices([...choices]);
     else if (kind === "number") option.argParser(number);
     else if (kind === "list")

@@ -2,6 +2,7 @@ import { Command, CommanderError, type OutputConfiguration } from "commander";
 import { describeError, errorDocument, exitCode } from "./errors.ts";
 import { addConfigFlags, configFromFlags, number, whole } from "./flags.ts";
 import { createIo, type Io, type Output, processOutput } from "./io.ts";
+import { version } from "./version.ts";
 
 type Action = (io: Io, signal: AbortSignal) => Promise<void>;
 
@@ -20,7 +21,10 @@ export async function main(args: readonly string[], output: Output = processOutp
   const interruption = new AbortController();
   const interrupt = (): void => {
     // a second Ctrl-C does not wait
-    if (interruption.signal.aborted) process.exit(130);
+    if (interruption.signal.aborted) {
+      output.err("\nstopped at once; the newest checkpoint is the last one reported\n");
+      process.exit(130);
+    }
     interruption.abort();
   };
   process.on("SIGINT", interrupt);
@@ -51,10 +55,10 @@ function buildProgram(say: OutputConfiguration, choose: (action: Action) => void
   const program = new Command("ft")
     .configureOutput(say)
     .description("Fine-tune a language model, talk to it, look at its data.")
+    .version(version)
     .exitOverride()
     .showSuggestionAfterError()
     .configureHelp({ sortSubcommands: false, showGlobalOptions: false });
-  program.action(() => program.help({ error: true }));
 
   const train = program
     .command("train")
@@ -72,12 +76,13 @@ function buildProgram(say: OutputConfiguration, choose: (action: Action) => void
     .action((flags) =>
       choose(async (io, signal) => (await import("./commands/generate.ts")).generateCommand(flags, io, signal)),
     );
-  generation(program.command("chat").description("talk to a model")).action((flags) =>
+  const chat = generation(program.command("chat").description("talk to a model"));
+  chat.option("--no-history", "every message stands alone, as in data of single questions");
+  chat.action((flags) =>
     choose(async (io, signal) => (await import("./commands/chat.ts")).chatCommand(flags, io, signal)),
   );
 
   const data = program.command("data").description("look at rows before training on them");
-  data.action(() => data.help({ error: true }));
   dataset(data.command("preview").description("rows as the model sees them, what is trained on in colour"))
     .option("--rows <n>", "how many", whole(1), 3)
     .action((flags) => choose(async (io) => (await import("./commands/data.ts")).previewCommand(flags, io)));

@@ -126,6 +126,30 @@ describe("ft train refuses", () => {
     expectRefusal(ran, /run\.yaml: learningRate .*number/, at);
   });
 
+  it("every key it does not know at once, with suggestions", async () => {
+    const at = await setup();
+    await writeFile(join(at.folder, "run.yaml"), "learnRate: 1\nbatchsize: 4\nxyzzy: 1\n");
+    const ran = await ft("train", join(at.folder, "run.yaml"), "--model", at.model, "--data", at.data, "--out", at.out);
+    expectRefusal(
+      ran,
+      /unknown keys "learnRate", "batchsize", "xyzzy"\n.*did you mean "learningRate", "batchSize"\?/,
+      at,
+    );
+  });
+
+  it("patience without held-out rows, and a fraction beside a file of them", async () => {
+    const at = await setup();
+    expectRefusal(await train(at, "--patience", "2", "--validation-fraction", "0"), /patience needs held-out rows/, at);
+    const both = ["--validation", at.data, "--validation-fraction", "0.2"];
+    expectRefusal(await train(at, ...both), /validation and validationFraction are both given/, at);
+  });
+
+  it("a command it does not know, with a suggestion", async () => {
+    const { code, out, err } = await ft("generat");
+    expect([code, out]).toEqual([2, ""]);
+    expect(err).toMatch(/unknown command 'generat'[\s\S]*generate/);
+  });
+
   it("target modules that match nothing, listing what there is", async () => {
     const at = await setup();
     expectRefusal(
@@ -165,6 +189,7 @@ describe("ft train", () => {
     await writeFile(join(at.folder, "run.yaml"), yaml);
     expect((await ft("train", join(at.folder, "run.yaml"))).err).toMatch(/saved/);
     const { config } = JSON.parse(await readFile(join(at.out, "run.json"), "utf8"));
+    expect(config).toMatchObject({ batchSize: 8, maxLength: 256, warmupRatio: 0, model: at.model, lora: { alpha: 8 } });
     expect(config).toMatchObject({ learningRate: 2e-5, lora: { r: 4 }, maxSteps: 2, schedule: "constant" });
   });
 
@@ -194,7 +219,8 @@ describe("ft train", () => {
     clearInterval(timer);
     expect(err).toMatch(/stopped after step \d+[\s\S]*--resume/);
     expect(code).toBe(130);
-    expect((await train(at, ...flags, "--resume")).code).toBe(0);
+    // the rest is in run.json
+    expect((await ft("train", "--out", at.out, "--resume")).code).toBe(0);
     const file = "adapter/adapter_model.safetensors";
     expect(await readFile(join(at.out, file))).toEqual(await readFile(join(straight.out, file)));
   });

@@ -7,6 +7,7 @@ import { philox } from "@ft/tensor";
 import { checkpointPath, type StepEvent } from "@ft/trainer";
 import { beforeAll, describe, expect, it } from "vitest";
 import { resolveConfig } from "../src/config/read-config.ts";
+import { settle } from "../src/config/settle.ts";
 import type { PartialConfig } from "../src/config/train-config.ts";
 import { openTemplate, openTokenizer } from "../src/run/open-model.ts";
 import { recordOf } from "../src/train/record.ts";
@@ -40,11 +41,12 @@ interface Outcome {
 
 /** Runs a configuration with this many threads, stopping after a step if told, and gives what it left. */
 async function runOnce(given: PartialConfig, threads: number, stopAfter?: number): Promise<Outcome> {
-  const config = resolveConfig(given, {});
   const backend = await createCpuBackend({ threads });
-  const tokenizer = await openTokenizer(config.model);
-  using model = await loadModel(config.model, { backend });
-  const rows = await prepareRows(config, tokenizer, await openTemplate(tokenizer), model.config.maxPositions);
+  const asked = resolveConfig(given, {});
+  const tokenizer = await openTokenizer(asked.model);
+  using model = await loadModel(asked.model, { backend });
+  const config = settle(asked, { context: model.config.maxPositions });
+  const rows = await prepareRows(config, tokenizer, await openTemplate(tokenizer));
   const trainables = trainablesOf(config, model);
   const record = await recordOf(config);
   const stop = new AbortController();

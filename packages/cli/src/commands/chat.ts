@@ -6,7 +6,10 @@ import { answerPieces } from "../run/answer.ts";
 import { openBackend, openModel } from "../run/open-model.ts";
 import type { GenerateFlags } from "./generate.ts";
 
-export type ChatFlags = Omit<GenerateFlags, "prompt" | "promptFile">;
+export type ChatFlags = Omit<GenerateFlags, "prompt" | "promptFile"> & {
+  /** false: every message stands alone */
+  readonly history: boolean;
+};
 
 /**
  * `ft chat`: lines in, answers out, the conversation kept. /reset starts over, /exit or the end of input leaves. With
@@ -25,7 +28,7 @@ export async function chatCommand(flags: ChatFlags, io: Io, signal: AbortSignal)
     const text = line.trim();
     if (text === "/exit") break;
     if (text === "/reset") messages = [...first];
-    else if (text !== "") messages = await reply(messages, text);
+    else if (text !== "") messages = await reply(flags.history ? messages : first, text);
     if (prompting) io.write("> ");
   }
   io.document({ messages });

@@ -11,7 +11,8 @@ import {
   tensorBoardLog,
   watched,
 } from "@ft/trainer";
-import { readConfigFile, resolveConfig } from "../config/read-config.ts";
+import { readConfigFile, readRecordedConfig, resolveConfig } from "../config/read-config.ts";
+import { type SettledConfig, settle } from "../config/settle.ts";
 import type { PartialConfig } from "../config/train-config.ts";
 import type { Io } from "../io.ts";
 import { openBackend, openTemplate, openTokenizer } from "../run/open-model.ts";
@@ -27,19 +28,25 @@ export async function trainCommand(
   io: Io,
   signal: AbortSignal,
 ): Promise<void> {
-  const config = resolveConfig(file === undefined ? {} : await readConfigFile(file), flags);
-  const backend = await openBackend(config.backend, config.threads);
-  const tokenizer = await openTokenizer(config.model);
-  const template = await openTemplate(tokenizer, config.chatTemplate);
-  using model = await loadModel(config.model, { backend });
-  checkVocabulary(tokenizer, model.config.vocabSize, config.model);
-  const rows = await prepareRows(config, tokenizer, template, model.config.maxPositions);
+  const given = resolveConfig(await configOf(file, flags), flags);
+  const backend = await openBackend(given.backend, given.threads);
+  const tokenizer = await openTokenizer(given.model);
+  const template = await openTemplate(tokenizer, given.chatTemplate);
+  using model = await loadModel(given.model, { backend });
+  checkVocabulary(tokenizer, model.config.vocabSize, given.model);
+  const config = settle(given, { context: model.config.maxPositions });
+  const rows = await prepareRows(config, tokenizer, template);
+  if (config.patience !== undefined && rows.heldOut === undefined)
+    throw new FtError("config", "patience needs held-out rows", "set validation or validationFraction");
   const trainables = trainablesOf(config, model);
   const record = await recordOf(config);
   const { resume } = config;
   await using directory = await runDirectory(config.out, { resume, record: { ...record } });
-  const native = backend.native ? `native kernels, ${backend.threads} threads` : "reference loops";
-  describeRun(io, rows, trainables, `${backend.name}, ${native}`);
+  const { native, threads } = backend;
+  const how = native
+    ? `native kernels, ${threads} thread${threads === 1 ? "" : "s"}`
+    : "reference loops, which are slow";
+  describeRun(io, config, rows, trainables, `${backend.name}, ${how}`);
 
   const { checkpoints } = directory;
   const events = runTraining({ config, record, model, rows, trainables, checkpoints, signal });
@@ -94,6 +101,7 @@ async function follow(events: AsyncGenerator<TrainEvent, void, undefined>): Prom
 
 function describeRun(
   io: Io,
+  config: SettledConfig,
   { stats, heldOutStats, maxLength }: TrainingRows,
   { trainable, total }: Trainables,
   where: string,
@@ -103,5 +111,24 @@ function describeRun(
   if (stats.truncated > 0)
     io.note(`            ${stats.truncated} cut to ${maxLength} tokens, ${stats.cutTokens} tokens lost`);
   if (stats.dropped > 0) io.note(`            ${stats.dropped} left out, longer than ${maxLength} tokens`);
-  io.note(`trainable   ${trainable} of ${total} numbers (${((100 * trainable) / total).toFixed(2)} %)`);
+  const share = ((100 * trainable) / total).toFixed(2);
+  io.note(`trainable   ${grouped(trainable)} of ${grouped(total)} parameters (${share} %)`);
+  const { learningRate, schedule, accumulation, batchSize, batchTokens, epochs, maxSteps, lora } = config;
+  const batch = batchTokens === undefined ? `${batchSize} rows` : `${batchTokens} positions`;
+  const length = [epochs && `${epochs} epochs`, maxSteps && `at most ${maxSteps} steps`].filter(Boolean).join(", ");
+  const adapter = config.method === "lora" ? `, r ${lora.r}, alpha ${lora.alpha}` : "";
+  io.note(
+    `recipe      ${config.method}${adapter}, ${schedule} from ${learningRate}, ${batch} x ${accumulation}, ${length}`,
+  );
+}
+
+/** 1234567 as 1,234,567. */
+function grouped(n: number): string {
+  return n.toLocaleString("en-US");
+}
+
+/** The file's keys; for a resume without one, those that the run recorded. */
+async function configOf(file: string | undefined, flags: PartialConfig): Promise<PartialConfig> {
+  if (file !== undefined) return readConfigFile(file);
+  return flags.resume === true && flags.out !== undefined ? readRecordedConfig(flags.out) : {};
 }

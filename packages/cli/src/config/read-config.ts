@@ -1,7 +1,9 @@
 import { readFile } from "node:fs/promises";
-import { dirname, extname, resolve } from "node:path";
+import { dirname, extname, join, resolve } from "node:path";
 import { FtError } from "@ft/tensor";
+import { readJsonFile } from "@ft/weights";
 import { parse } from "yaml";
+import { exists } from "../run/exists.ts";
 import { parseConfig } from "./schema.ts";
 import { defaults, type PartialConfig, type TrainConfig } from "./train-config.ts";
 
@@ -20,13 +22,22 @@ export async function readConfigFile(file: string): Promise<PartialConfig> {
     value = parse(text, { prettyErrors: true });
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message.split("\n")[0] : String(cause);
-    throw new FtError("config", `${file} is not valid YAML: ${reason}`, "check the indentation and the quotes", {
+    throw new FtError("config", `${file} is not valid YAML: ${reason?.replace(/:$/, "")}`, "correct that line", {
       cause,
     });
   }
   const config: { -readonly [K in keyof PartialConfig]: PartialConfig[K] } = parseConfig(value ?? {}, file);
   for (const key of pathKeys) if (config[key] !== undefined) config[key] = resolve(dirname(file), config[key]);
   return config;
+}
+
+/** What an earlier run in a folder recorded, for a resume that does not repeat it all; nothing where there is none. */
+export async function readRecordedConfig(out: string): Promise<PartialConfig> {
+  const file = join(out, "run.json");
+  if (!(await exists(file))) return {};
+  const record = await readJsonFile(file);
+  const config = typeof record === "object" && record !== null && "config" in record ? record.config : {};
+  return parseConfig(config, file);
 }
 
 /** Defaults, then the file, then the flags. Throws when a key that every run needs is missing. */
@@ -40,5 +51,7 @@ export function resolveConfig(file: PartialConfig, flags: PartialConfig): TrainC
   const config: TrainConfig = { ...defaults, model: model ?? "", data: data ?? "", out: out ?? "", ...known };
   if (config.batchSize !== undefined && config.batchTokens !== undefined)
     throw new FtError("config", "batchSize and batchTokens are both given", "keep one of them");
-  return config;
+  if (config.validation !== undefined && (given.validationFraction ?? 0) > 0)
+    throw new FtError("config", "validation and validationFraction are both given", "keep one of them");
+  return config.validation === undefined ? config : { ...config, validationFraction: 0 };
 }

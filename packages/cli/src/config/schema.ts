@@ -44,7 +44,7 @@ const schema = z.strictObject({
   schedule: z.enum(["constant", "linear", "cosine"]).describe("how the learning rate falls").exactOptional(),
   warmupSteps: z.int().min(0).describe("steps of linear warm-up").exactOptional(),
   warmupRatio: share.describe("warm-up as a share of all steps").exactOptional(),
-  optimizer: z.enum(["adamw", "sgd"]).describe("update rule").exactOptional(),
+  optimizer: z.string().describe("update rule: adamw, sgd").exactOptional(),
   weightDecay: z.number().min(0).describe("decay; norms and biases get none").exactOptional(),
   beta1: decay.describe("AdamW: decay of the mean").exactOptional(),
   beta2: decay.describe("AdamW: decay of the square").exactOptional(),
@@ -114,7 +114,7 @@ export function parseConfig(input: unknown, where: string): PartialConfig {
   if (result.success) return result.data;
   const [issue] = result.error.issues;
   const path = issue?.path.join(".") ?? "";
-  if (issue?.code === "unrecognized_keys") throw unknownKey(where, path, issue.keys[0] ?? "");
+  if (issue?.code === "unrecognized_keys") throw unknownKeys(where, path, issue.keys);
   throw new FtError(
     "config",
     `${where}: ${path} ${issue?.message.toLowerCase() ?? "is wrong"}`,
@@ -138,15 +138,13 @@ function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function unknownKey(where: string, path: string, key: string): FtError {
+function unknownKeys(where: string, path: string, keys: readonly string[]): FtError {
   const known = path === "lora" ? Object.keys(lora.shape) : [...Object.keys(schema.shape), ...Object.keys(aliases)];
-  const near = suggest(key, known);
-  const full = path === "" ? key : `${path}.${key}`;
-  return new FtError(
-    "config",
-    `${where}: unknown key "${full}"`,
-    near ? `did you mean "${near}"?` : "`ft train --help` lists every key",
-  );
+  const full = (key: string): string => `"${path === "" ? key : `${path}.${key}`}"`;
+  const near = keys.flatMap((key) => suggest(key, known) ?? []).map((name) => `"${name}"`);
+  const hint = near.length > 0 ? `did you mean ${near.join(", ")}?` : "`ft train --help` lists every key";
+  const what = keys.length === 1 ? "unknown key" : "unknown keys";
+  return new FtError("config", `${where}: ${what} ${keys.map(full).join(", ")}`, hint);
 }
 
 /** One command-line flag: the key it sets, how its text becomes a value, and its help. */

@@ -40,7 +40,8 @@ export interface TrainConfig {
   readonly schedule: "constant" | "linear" | "cosine";
   readonly warmupSteps?: number;
   readonly warmupRatio?: number;
-  readonly optimizer: "adamw" | "sgd";
+  /** a name of the table in @ft/optim */
+  readonly optimizer: string;
   readonly weightDecay: number;
   readonly beta1?: number;
   readonly beta2?: number;

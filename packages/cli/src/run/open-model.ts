@@ -1,4 +1,5 @@
 import { readFile, stat } from "node:fs/promises";
+import { join } from "node:path";
 import { createCpuBackend } from "@ft/backend-cpu";
 import {
   ChatTemplate,
@@ -12,6 +13,7 @@ import { type LoraAdapter, loadAdapter } from "@ft/lora";
 import { type Llama, loadModel } from "@ft/models";
 import { type Backend, FtError } from "@ft/tensor";
 import { openGguf } from "@ft/weights";
+import { exists } from "./exists.ts";
 
 /** The best backend there is: today the CPU. */
 export async function openBackend(
@@ -63,14 +65,22 @@ export interface OpenModelOptions {
   readonly chatTemplate?: string | undefined;
 }
 
-/** Loads a model and all that belongs to it; checks that the tokenizer fits. */
-export async function openModel(path: string, options: OpenModelOptions): Promise<OpenModel> {
+/** A run's folder in place of what it saved is an easy slip: what it holds under this name is meant. */
+async function savedIn(path: string, name: "adapter" | "model"): Promise<string> {
+  const inside = join(path, name);
+  return (await exists(join(path, "run.json"))) && (await exists(inside)) ? inside : path;
+}
+
+/** Loads a model and all that belongs to it; checks that the tokenizer fits. Takes the folder of a run for its result. */
+export async function openModel(given: string, options: OpenModelOptions): Promise<OpenModel> {
+  const path = await savedIn(given, "model");
   const tokenizer = await openTokenizer(path);
   const template = await openTemplate(tokenizer, options.chatTemplate);
   const model = await loadModel(path, { backend: options.backend });
   try {
     checkVocabulary(tokenizer, model.config.vocabSize, path);
-    const adapter = options.adapter === undefined ? undefined : await loadAdapter(model, options.adapter);
+    const adapter =
+      options.adapter === undefined ? undefined : await loadAdapter(model, await savedIn(options.adapter, "adapter"));
     const stopIds = [...new Set([...model.config.eosTokenIds, ...tokenizer.stopIds])];
     return { model, tokenizer, template, adapter, stopIds, [Symbol.dispose]: () => model.dispose() };
   } catch (error) {

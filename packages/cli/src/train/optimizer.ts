@@ -1,5 +1,6 @@
 import { type AnyOptimizer, optimizers, type Schedule, schedules, withGroups } from "@ft/optim";
 import { FtError } from "@ft/tensor";
+import type { SettledConfig } from "../config/settle.ts";
 import type { TrainConfig } from "../config/train-config.ts";
 
 /** The update rule; norms and biases get no weight decay. */
@@ -17,13 +18,9 @@ export function optimizerOf(config: TrainConfig): AnyOptimizer {
 }
 
 /** The learning rate of every step. */
-export function scheduleOf(config: TrainConfig, totalSteps: number): Schedule {
-  const { warmupSteps, warmupRatio } = config;
-  const learningRate = config.learningRate ?? (config.method === "lora" ? 2e-4 : 2e-5);
-  const warmup =
-    warmupSteps !== undefined
-      ? { warmupSteps }
-      : { warmupRatio: warmupRatio ?? (config.schedule === "constant" ? 0 : 0.03) };
+export function scheduleOf(config: SettledConfig, totalSteps: number): Schedule {
+  const { warmupSteps, warmupRatio = 0, learningRate } = config;
+  const warmup = warmupSteps === undefined ? { warmupRatio } : { warmupSteps };
   const make = schedules[config.schedule];
   if (make === undefined)
     throw new FtError(

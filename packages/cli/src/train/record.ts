@@ -4,7 +4,9 @@ import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { FtError } from "@ft/tensor";
+import { withAbsolutePaths } from "../config/settle.ts";
 import type { TrainConfig } from "../config/train-config.ts";
+import { version } from "../version.ts";
 
 /** What run.json says: the resolved configuration, versions, and hashes of what went in. */
 export interface RunRecord {
@@ -13,9 +15,6 @@ export interface RunRecord {
   /** SHA-256 by file */
   readonly hashes: Readonly<Record<string, string>>;
 }
-
-/** version of the packages, which are released together */
-export const version = "0.1.0";
 
 /** Hashes the rows and the weights of a run. */
 export async function recordOf(config: TrainConfig): Promise<RunRecord> {
@@ -26,7 +25,7 @@ export async function recordOf(config: TrainConfig): Promise<RunRecord> {
   ];
   const hashes: Record<string, string> = {};
   for (const file of files) hashes[file] = await sha256(file);
-  return { config, versions: { ft: version, node: process.versions.node }, hashes };
+  return { config: withAbsolutePaths(config), versions: { ft: version, node: process.versions.node }, hashes };
 }
 
 /** What a resume must find unchanged, in a form that does not depend on where the files lie. */

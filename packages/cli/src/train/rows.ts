@@ -8,7 +8,7 @@ import {
   splitRows,
   type Tokenizer,
 } from "@ft/data";
-import type { TrainConfig } from "../config/train-config.ts";
+import type { SettledConfig } from "../config/settle.ts";
 
 /** The rows of a run as micro-batches: those to train on, and those held out, if any. */
 export interface TrainingRows {
@@ -20,17 +20,13 @@ export interface TrainingRows {
   readonly maxLength: number;
 }
 
-/** Longest row when the configuration names none: enough for instruction data, and never beyond the model's context. */
-const usualLength = 512;
-
 /** Reads, splits, encodes and batches the rows of a run. */
 export async function prepareRows(
-  config: TrainConfig,
+  config: SettledConfig,
   tokenizer: Tokenizer,
   template: ChatTemplate,
-  context: number,
 ): Promise<TrainingRows> {
-  const maxLength = config.maxLength ?? Math.min(usualLength, context);
+  const { maxLength, batchSize, batchTokens } = config;
   const { seed, packing, truncation, validationFraction: fraction } = config;
   const rows = await loadRows(config.data);
   const hold = config.validation === undefined && fraction > 0 && rows.length > 1;
@@ -40,8 +36,7 @@ export async function prepareRows(
   const encode = { maxLength, truncation };
   const training = encodeConversations(tokenizer, template, split.train, encode);
   const heldOut = held.length === 0 ? undefined : encodeConversations(tokenizer, template, held, encode);
-  const size =
-    config.batchTokens === undefined ? { batchSize: config.batchSize ?? 8 } : { batchTokens: config.batchTokens };
+  const size = { ...(batchSize !== undefined && { batchSize }), ...(batchTokens !== undefined && { batchTokens }) };
   return {
     training: batches({ examples: training.examples, seed, maxLength, packing, ...size }),
     heldOut: heldOut && batches({ examples: heldOut.examples, seed, maxLength, packing, shuffle: false, ...size }),

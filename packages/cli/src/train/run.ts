@@ -1,17 +1,14 @@
 import { epochBatches } from "@ft/data";
 import { type Llama, meanLoss, uploadBatch } from "@ft/models";
 import { countSteps, type TrainEvent, train } from "@ft/trainer";
-import type { TrainConfig } from "../config/train-config.ts";
+import type { SettledConfig } from "../config/settle.ts";
 import { optimizerOf, scheduleOf } from "./optimizer.ts";
 import { identityOf, type RunRecord } from "./record.ts";
 import type { TrainingRows } from "./rows.ts";
 import type { Trainables } from "./trainables.ts";
 
-/** Epochs of a run that says neither epochs nor steps. */
-const usualEpochs = 3;
-
 export interface RunParts {
-  readonly config: TrainConfig;
+  readonly config: SettledConfig;
   readonly record: RunRecord;
   readonly model: Llama;
   readonly rows: TrainingRows;
@@ -32,10 +29,7 @@ export function runTraining({
 }: RunParts): AsyncGenerator<TrainEvent, void, undefined> {
   const { training, heldOut } = rows;
   const { accumulation, epochs, maxSteps, clipNorm, patience, minDelta, keep, resume, checkpointing } = config;
-  const length = {
-    ...(maxSteps !== undefined && { maxSteps }),
-    ...(epochs !== undefined ? { epochs } : maxSteps === undefined && { epochs: usualEpochs }),
-  };
+  const length = { ...(maxSteps !== undefined && { maxSteps }), ...(epochs !== undefined && { epochs }) };
   const totalSteps = countSteps({ perEpoch: training.perEpoch, accumulation, ...length });
   const every = config.evalEvery ?? Math.max(1, Math.ceil(totalSteps / 10));
   const { vocabSize } = model.config;
