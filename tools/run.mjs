@@ -1,9 +1,11 @@
 #!/usr/bin/env node
-// The root commands: npm test, npm run quickstart, npm run build, npm run ft -- <command>.
+// The root commands: npm test, npm run quickstart, npm run build, npm run pack -- FOLDER, npm run ft -- <command>.
 // They need Node and npm and nothing else; each installs and builds what it needs.
-import { join } from "node:path";
+import { mkdirSync } from "node:fs";
+import { join, resolve } from "node:path";
 import { buildAll, buildFor } from "./lib/build.mjs";
 import { installAll, installFor } from "./lib/install.mjs";
+import { packAll } from "./lib/pack.mjs";
 import { node, root, run } from "./lib/process.mjs";
 import { runSteps } from "./lib/steps.mjs";
 
@@ -50,12 +52,32 @@ async function prepare(target) {
   }
 }
 
+/** Tarballs of every package, for use in another project before they are published. */
+async function pack(folder) {
+  if (folder === undefined) {
+    console.error("usage: npm run pack -- FOLDER");
+    return 2;
+  }
+  const target = resolve(process.env.INIT_CWD ?? process.cwd(), folder);
+  mkdirSync(target, { recursive: true });
+  const code = await runSteps([install, build]);
+  if (code !== 0) return code;
+  const packed = await packAll(target);
+  console.log(`\n${packed.length} packages in ${target}; in your project:\n\n  npm install ${join(target, "*.tgz")}`);
+  console.log(
+    "  node node_modules/@ft/backend-cpu/tools/build-native.mjs   # with a C compiler: 20 to 100 times faster",
+  );
+  return 0;
+}
+
 async function main() {
   switch (command) {
     case "test":
       return runSteps([install, build, ...checks, tests]);
     case "build":
       return runSteps([install, build]);
+    case "pack":
+      return pack(rest[0]);
     case "quickstart":
       await prepare("@ft/example-quickstart");
       return (await node([join(root, "examples/quickstart/dist/main.js"), ...rest], { stdio: "inherit" })).code;
@@ -69,7 +91,7 @@ async function main() {
         })
       ).code;
     default:
-      console.error("usage: node tools/run.mjs test | build | quickstart | ft <command>");
+      console.error("usage: node tools/run.mjs test | build | pack FOLDER | quickstart | ft <command>");
       return 2;
   }
 }

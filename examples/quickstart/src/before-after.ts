@@ -89,7 +89,7 @@ export async function beforeAndAfter(options: Options): Promise<Result> {
 
   const adapter = applyLora(model, { r: options.rank });
   const { trainable, total } = adapter.summary();
-  console.log(`training ${trainable} of ${total} numbers`);
+  console.log(`training ${trainable.toLocaleString("en-US")} of ${total.toLocaleString("en-US")} parameters`);
   const source = batches({ examples, seed: 0, batchSize, maxLength });
   const totalSteps = countSteps({ perEpoch: source.perEpoch, ...options.length });
   const events = train({
@@ -148,11 +148,11 @@ function show(options: Options, before: Measured, after: Measured, seconds: numb
     console.log(`  before  ${oneLine(before.answers[i])}`);
     console.log(`  after   ${styleText("green", oneLine(after.answers[i]))}`);
   }
-  const fall = (100 * (1 - after.loss / before.loss)).toFixed(0);
+  const fall = (100 * (1 - after.loss / before.loss)).toFixed(1);
   console.log(`\nheld-out loss   ${before.loss.toFixed(3)} -> ${after.loss.toFixed(3)}  (${fall} % lower)`);
   if (options.exactRows > 0) {
     const share = ({ exact }: Measured): string => `${(100 * exact).toFixed(0)} %`;
-    console.log(`exact answers   ${share(before)} -> ${share(after)}  (${options.exactRows} held-out rows)`);
+    console.log(`exact answers   ${share(before)} -> ${share(after)}  (the first ${options.exactRows} held-out rows)`);
   }
   console.log(`adapter         ${options.out}`);
   console.log(`time            ${seconds.toFixed(1)} s`);

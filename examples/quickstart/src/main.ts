@@ -21,7 +21,8 @@ const { loss, exact } = await beforeAndAfter({
   samples: [0, 1, 6],
   maxNewTokens: 64,
 });
-console.log(`\nnow ask it yourself:\n  npm run ft -- chat --model ${here("model")} --adapter ${here("out/adapter")}`);
+console.log("\nnow ask it yourself, in the manner of the questions above (it knows nothing else):");
+console.log(`  npm run ft -- chat --no-history --model ${here("model")} --adapter ${here("out/adapter")}`);
 
 // what the quickstart promises, so that a change which breaks the promise is noticed
 const kept = loss[1] <= 0.75 * loss[0] && exact[0] <= 0.1 && exact[1] >= 0.6;

@@ -1,4 +1,5 @@
 import { availableParallelism } from "node:os";
+import { fileURLToPath } from "node:url";
 import { type AnyKernel, type Backend, bytesOf, type DType, kernelTable } from "@ft/tensor";
 import { BufferPool, type CpuBuffer } from "./buffer.ts";
 import { type CpuContext, createContext } from "./context.ts";
@@ -63,8 +64,9 @@ let warned = false;
 function warnOnce(): void {
   if (warned || process.env.FT_NATIVE === "off") return;
   warned = true;
+  const script = fileURLToPath(new URL("../tools/build-native.mjs", import.meta.url));
   process.emitWarning(
-    "the native kernels of @ft/backend-cpu are not built, so training is about a hundred times slower; install a C compiler and build again",
+    `the native kernels of @ft/backend-cpu are not built, so everything is 20 to 100 times slower; with a C compiler installed, run: node ${script}`,
     { type: "FtWarning" },
   );
 }
