@@ -11,7 +11,7 @@ import {
   tensor,
   valueAndGrad,
 } from "@ft/tensor";
-import { add, dropout, linear, sum, swiglu } from "@ft/tensor/ops";
+import { add, dropout, linear, loraLinear, sum, swiglu } from "@ft/tensor/ops";
 import { beforeEach, describe, expect, it } from "vitest";
 import { createCpuBackend } from "../src/index.ts";
 
@@ -170,8 +170,23 @@ describe("Parameter", () => {
     w.assign(matrix(5, 6, 7, 8));
     expect([...(await w.read())]).toEqual([5, 6, 7, 8]);
     expect(memory(backend).live).toBe(before);
-    expect(() => w.assign(row(1, 2))).toThrow(/2 values of f32 to f32 out×in = 2×2/);
-    expect(() => w.write(Float32Array.of(1))).toThrow(/a parameter keeps its dtype and shape/);
+    expect(() => w.assign(row(1, 2))).toThrow(/f32 batch×in = 1×2 to f32 out×in = 2×2/);
+    expect(() => w.write(Float32Array.of(1))).toThrow(/1 values to f32 out×in = 2×2/);
+    expect(() => w.assign(tensor(backend, "f32", ["a", "b"], [4, 1], new Float32Array(4)))).toThrow(/4×1 to .* = 2×2/);
+  });
+});
+
+describe("donation", () => {
+  it("leaves a buffer alone that another input of the same op reads", async () => {
+    const step = scalar(backend, "i32", 0);
+    const attrs = { scale: 1, rate: 0, seed: 0, stream: 0 };
+    const [a, b] = [matrix(1, 2, 3, 4), matrix(5, 6, 7, 8)];
+    const gradients = (alike: boolean): Promise<Record<string, number[]>> => {
+      const x: Tensor<"f32", any> = row(1, 2);
+      const [base, up]: Tensor<"f32", any>[] = [alike ? x : row(1, 2), b];
+      return read(valueAndGrad(named(a, b), () => sum(loraLinear(base!, x, a, up!, step, attrs))).grads);
+    };
+    expect(await gradients(true)).toEqual(await gradients(false));
   });
 });
 

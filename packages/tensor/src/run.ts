@@ -78,7 +78,9 @@ function forward(
   }
   const takeOver = (name: string, want: Spec): View | undefined => {
     const from = donated && at.in[String(donated[name])];
-    const fits = from?.storage.exclusive && from.dtype === want.dtype && sameShape(from.shape, want.shape);
+    // the same tensor may be another input too, which the op or its backward reads later
+    const once = Object.values(at.in).filter(({ storage }) => storage === from?.storage).length === 1;
+    const fits = once && from?.storage.exclusive && from.dtype === want.dtype && sameShape(from.shape, want.shape);
     return fits ? from : undefined;
   };
   const out = mapValues(shapes.out, (want, name) => takeOver(name, want) ?? temps.alloc(want));

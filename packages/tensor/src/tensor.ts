@@ -1,5 +1,5 @@
 import type { Backend, View } from "./backend.ts";
-import { type DataOf, type DType, dataOf, type FloatDType, showShape, sizeOf } from "./dtype.ts";
+import { type DataOf, type DType, dataOf, type FloatDType, sameShape, showShape, sizeOf } from "./dtype.ts";
 import { FtError } from "./error.ts";
 import { Storage } from "./memory.ts";
 import { type Handle, track, untrack } from "./scope.ts";
@@ -95,7 +95,8 @@ export class Parameter<D extends FloatDType = FloatDType, A extends Axes = any> 
   /** Takes over the value of `next`, which is disposed. Shapes and dtype must be equal. */
   assign(next: Tensor): void {
     const { view } = next;
-    checkSpec("assign", this, view.dtype, sizeOf(view.shape));
+    if (view.dtype !== this.dtype || !sameShape(view.shape, this.shape))
+      throw new FtError("shape", `[assign] ${next} to ${this}`, "a parameter keeps its dtype and shape");
     view.storage.retain();
     this.view.storage.release();
     this.view = { storage: view.storage, dtype: view.dtype, shape: this.shape };
@@ -104,19 +105,11 @@ export class Parameter<D extends FloatDType = FloatDType, A extends Axes = any> 
 
   /** Overwrites the value from the host, row-major. */
   write(data: DataOf[D]): void {
-    checkSpec("write", this, this.dtype, data.length);
+    if (data.length !== sizeOf(this.shape))
+      throw new FtError("shape", `[write] ${data.length} values to ${this}`, "a parameter keeps its shape");
     const { view } = this;
     view.storage.backend.write(view.storage.buffer, view, data);
   }
-}
-
-function checkSpec(what: string, target: Tensor, dtype: DType, count: number): void {
-  if (dtype !== target.dtype || count !== sizeOf(target.shape))
-    throw new FtError(
-      "shape",
-      `[${what}] ${count} values of ${dtype} to ${target}`,
-      "a parameter keeps its dtype and shape",
-    );
 }
 
 function hostView(backend: Backend, dtype: DType, shape: readonly number[], data: DataOf[DType]): View {

@@ -1,4 +1,4 @@
-import { defineKernel, dim, type Kernel } from "@ft/tensor";
+import { defineKernel, dim, FtError, type Kernel } from "@ft/tensor";
 import {
   type Attention,
   attentionOp,
@@ -62,6 +62,7 @@ export const cachedAttentionKernel: Kernel<CachedAttention, CpuContext> = define
   accepts: ({ in: specs }) => allF32(specs),
   forward({ native }, { in: { q, k, v, start }, attrs: { scale }, out: { y } }) {
     const [b = 0, s = 0, h = 0, d = 0] = q.shape;
+    checkPlaces("cachedAttention", i32(start), s, dim(k, 1));
     native.attention_cached(f32(q), f32(k), f32(v), i32(start), b, s, dim(k, 1), h, dim(k, 2), d, scale, f32(y));
   },
 });
@@ -71,6 +72,7 @@ export const updateCacheKernel: Kernel<UpdateCache, CpuContext> = defineKernel(u
   accepts: ({ in: specs }) => allF32(specs),
   forward(_, { in: { cache, rows, start }, out: { y } }) {
     const [target, from, places] = [f32(y), f32(rows), i32(start)];
+    checkPlaces("updateCache", places, dim(rows, 1), dim(cache, 1));
     if (y.storage !== cache.storage) target.set(f32(cache));
     const width = target.length / (dim(cache, 0) * dim(cache, 1));
     const span = dim(rows, 1) * width;
@@ -78,3 +80,14 @@ export const updateCacheKernel: Kernel<UpdateCache, CpuContext> = defineKernel(u
       target.set(from.subarray(b * span, (b + 1) * span), (b * dim(cache, 1) + place) * width);
   },
 });
+
+/** What shapes do not show: new tokens must end inside the cache, or C would read what lies behind it. */
+function checkPlaces(op: string, starts: Int32Array, count: number, capacity: number): void {
+  for (const start of starts)
+    if (start < 0 || start + count > capacity)
+      throw new FtError(
+        "input",
+        `[${op}] ${count} tokens from place ${start} on, in a cache of ${capacity}`,
+        "make the cache larger or shorten the prompt",
+      );
+}

@@ -1,5 +1,6 @@
 import type { View } from "../../backend.ts";
 import { defineOp, type Op } from "../../op.ts";
+import { checkStep } from "./check-step.ts";
 
 /** Constants of adamw. */
 export interface AdamWAttrs {
@@ -28,7 +29,10 @@ export const adamwOp: Op<AdamWShape> = defineOp<AdamWShape>({
   name: "adamw",
   keeps: () => ({}),
   inPlace: { param: "param", m: "m", v: "v" },
-  infer: ({ in: { param, m, v } }) => ({ out: { param, m, v }, saved: {} }),
+  infer({ in: { param, grad, m, v } }) {
+    checkStep("adamw", { param, grad, m, v });
+    return { out: { param, m, v }, saved: {} };
+  },
   forward(p, { in: { param, grad, m, v, lr, correction1, correction2 }, attrs: { beta1, beta2, eps, weightDecay } }) {
     const wide = m.dtype;
     const g = p.cast(grad, wide);

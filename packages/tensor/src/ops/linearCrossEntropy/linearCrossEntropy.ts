@@ -43,8 +43,11 @@ function chunkLoss(p: P, logits: View, targets: View): { loss: View; count: View
 export const linearCrossEntropyOp: Op<LinearCrossEntropy> = defineOp<LinearCrossEntropy>({
   name: "linearCrossEntropy",
   keeps: () => ({}),
-  infer({ in: { x, weight, targets }, wants }) {
-    if (dim(x, -1) !== dim(weight, 1) || !sameShape(x.shape.slice(0, -1), targets.shape))
+  infer({ in: { x, weight, targets }, attrs: { chunk }, wants }) {
+    if (!Number.isSafeInteger(chunk) || chunk < 1)
+      throw new FtError("input", `[linearCrossEntropy] chunk ${chunk}`, "use a whole number of at least 1 row");
+    const fits = weight.shape.length === 2 && dim(x, -1) === dim(weight, 1);
+    if (!fits || !sameShape(x.shape.slice(0, -1), targets.shape))
       throw new FtError(
         "shape",
         `[linearCrossEntropy] x ${showShape(x.shape)}, weight ${showShape(weight.shape)}, targets ${showShape(targets.shape)}`,

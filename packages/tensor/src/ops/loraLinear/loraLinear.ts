@@ -30,7 +30,7 @@ export const loraLinearOp: Op<LoraLinearShape> = defineOp<LoraLinearShape>({
   keeps: (wants) => ({ x: wants.a, a: true, b: true, step: true }),
   inPlace: { y: "base" },
   infer({ in: { base, x, a, b } }) {
-    const fits = dim(a, 1) === dim(x, -1) && dim(b, 0) === dim(base, -1) && dim(a, 0) === dim(b, 1);
+    const fits = sameShape(a.shape, [dim(a, 0), dim(x, -1)]) && sameShape(b.shape, [dim(base, -1), dim(a, 0)]);
     if (!fits || !sameShape(base.shape.slice(0, -1), x.shape.slice(0, -1)))
       throw new FtError(
         "shape",

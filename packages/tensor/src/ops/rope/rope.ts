@@ -38,7 +38,7 @@ export const ropeOp: Op<Rope> = defineOp<Rope>({
     if (
       x.shape.length !== 4 ||
       !sameShape(x.shape.slice(0, 2), positions.shape) ||
-      dim(inverseFrequencies, 0) * 2 !== dim(x, -1)
+      !sameShape(inverseFrequencies.shape, [dim(x, -1) / 2])
     )
       throw new FtError(
         "shape",

@@ -1,5 +1,6 @@
 import type { View } from "../../backend.ts";
 import { defineOp, type Op } from "../../op.ts";
+import { checkStep } from "../adamw/check-step.ts";
 
 /** Constants of sgd. */
 export interface SgdAttrs {
@@ -27,7 +28,10 @@ export const sgdOp: Op<SgdShape> = defineOp<SgdShape>({
   name: "sgd",
   keeps: () => ({}),
   inPlace: { param: "param", momentum: "momentum" },
-  infer: ({ in: { param, momentum } }) => ({ out: { param, ...(momentum && { momentum }) }, saved: {} }),
+  infer({ in: { param, grad, momentum } }) {
+    checkStep("sgd", { param, grad, ...(momentum && { momentum }) });
+    return { out: { param, ...(momentum && { momentum }) }, saved: {} };
+  },
   forward(p, { in: { param, grad, momentum, lr }, attrs }) {
     const wide = lr.dtype;
     const from = p.cast(param, wide);

@@ -13,11 +13,12 @@ export const reshapeOp: Op<Reshape> = defineOp<Reshape>({
   name: "reshape",
   keeps: () => ({}),
   infer({ in: { x }, attrs: { shape } }) {
-    if (sizeOf(x.shape) !== sizeOf(shape))
+    const whole = shape.every((size) => Number.isSafeInteger(size) && size >= 0);
+    if (!whole || sizeOf(x.shape) !== sizeOf(shape))
       throw new FtError(
         "shape",
         `[reshape] ${showShape(x.shape)} to ${showShape(shape)}`,
-        "keep the number of elements",
+        "keep the number of elements, in whole sizes",
       );
     return { out: { y: { dtype: x.dtype, shape } }, saved: {} };
   },

@@ -21,11 +21,11 @@ export const updateCacheOp: Op<UpdateCache> = defineOp<UpdateCache>({
   inPlace: { y: "cache" },
   infer({ in: { cache, rows, start } }) {
     const fits = sameShape([dim(cache, 0), ...cache.shape.slice(2)], [dim(rows, 0), ...rows.shape.slice(2)]);
-    if (!fits || !sameShape(start.shape, [dim(cache, 0)]))
+    if (!fits || dim(rows, 1) > dim(cache, 1) || !sameShape(start.shape, [dim(cache, 0)]))
       throw new FtError(
         "shape",
         `[updateCache] ${showShape(rows.shape)} into ${showShape(cache.shape)} at ${showShape(start.shape)}`,
-        "cache [batch, capacity, ...], rows [batch, seq, ...], start [batch]",
+        "cache [batch, capacity, ...], rows [batch, seq, ...], seq at most capacity, start [batch]",
       );
     return { out: { y: cache }, saved: {} };
   },
