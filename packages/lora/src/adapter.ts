@@ -21,9 +21,11 @@ export function applyLora(host: LinearHost, options: LoraOptions = {}, dtype: Wi
   const linears = host.linears();
   if ([...linears.values()].some((linear) => linear instanceof LoraLinear))
     throw new FtError("input", "[lora] the model has an adapter already", "fuse or remove it first");
+  // all that can be refused is refused here, before anything is made
+  const paths = matchModules(config, [...linears.keys()]);
   const mode: LoraMode = { training: false, step: scalar(host.backend, "i32", 0) };
   const layers = new Map<string, LoraLinear<string, string>>();
-  for (const path of matchModules(config, [...linears.keys()])) {
+  for (const path of paths) {
     const layer = initialLayer(linears.get(path)!, path, config, { backend: host.backend, dtype, mode });
     host.replaceLinear(path, layer);
     layers.set(path, layer);
@@ -89,7 +91,7 @@ export class LoraAdapter {
    * updates that are not finite, in which case nothing changes.
    */
   async fuse(): Promise<void> {
-    const merged = new Map<string, Tensor<WideDType>>();
+    const merged = new Map<string, Tensor<WideDType, readonly [string, string]>>();
     try {
       for (const [path, layer] of this.#layers) {
         const weight = layer.materialize(layer.a.dtype);
@@ -109,12 +111,14 @@ export class LoraAdapter {
     for (const [path, layer] of this.#layers) {
       const weight = merged.get(path)!;
       const held = layer.base.parameters().get("weight");
-      if (held?.dtype === weight.dtype) held.assign(weight);
-      const dense =
-        held?.dtype === weight.dtype
-          ? layer.base
-          : new DenseLinear(toParameter(weight.as("out", "in")), layer.base.parameters().get("bias"));
-      this.#host.replaceLinear(path, dense);
+      if (held?.dtype === weight.dtype) {
+        held.assign(weight);
+        this.#host.replaceLinear(path, layer.base);
+      } else {
+        const dense = new DenseLinear(toParameter(weight), layer.base.parameters().get("bias"));
+        this.#host.replaceLinear(path, dense);
+        held?.dispose();
+      }
     }
     this.#drop();
   }

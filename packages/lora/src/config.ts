@@ -50,6 +50,7 @@ export function loraConfig(options: LoraOptions = {}): LoraConfig {
       throw new FtError("config", `[lora] rank ${rank}`, "use a whole number of at least 1");
   for (const alpha of [config.alpha, ...Object.values(config.alphaPattern)])
     if (!Number.isFinite(alpha)) throw new FtError("config", `[lora] alpha ${alpha}`, "use a finite number");
+  for (const pattern of Object.keys({ ...config.rankPattern, ...config.alphaPattern })) moduleRegex(pattern);
   if (!(config.dropout >= 0 && config.dropout < 1))
     throw new FtError("config", `[lora] dropout ${config.dropout}`, "use at least 0 and less than 1");
   if (!["none", "all", "lora_only"].includes(config.bias))
@@ -66,9 +67,12 @@ export function layerScale(config: LoraConfig, path: string): { r: number; scale
 
 /** The value of the first pattern that matches the end of a path, as PEFT's rank_pattern and alpha_pattern do. */
 function byPattern(patterns: Readonly<Record<string, number>>, path: string): number | undefined {
-  for (const [pattern, value] of Object.entries(patterns))
-    if (regex(`^(.*\\.)?(${pattern})$`, pattern).test(path)) return value;
+  for (const [pattern, value] of Object.entries(patterns)) if (moduleRegex(pattern).test(path)) return value;
   return undefined;
+}
+
+function moduleRegex(pattern: string): RegExp {
+  return regex(`^(.*\\.)?(${pattern})$`, pattern);
 }
 
 /** Paths of the layers to adapt, in the host's order. Throws when nothing matches, or a name in the list matches nothing. */

@@ -47,6 +47,9 @@ const unsupported = [
   "layers_to_transform",
 ];
 
+/** Initialisations that touch A and B alone, so that the saved A and B say everything; PiSSA, OLoRA and LoftQ do not. */
+const plainInits = ["gaussian", "eva", "orthogonal"];
+
 /** Reads an adapter_config.json of any PEFT version; names the key when something is missing or not supported. */
 export function fromPeftConfig(json: unknown, file: string): LoraConfig {
   if (typeof json !== "object" || json === null)
@@ -90,6 +93,13 @@ export function fromPeftConfig(json: unknown, file: string): LoraConfig {
   if (targets.length === 0) throw wrong("target_modules", "the adapted layers");
   const bias = fields.get("bias") ?? "none";
   if (bias !== "none" && bias !== "all" && bias !== "lora_only") throw wrong("bias", "none, all or lora_only");
+  const init = fields.get("init_lora_weights") ?? true;
+  if (typeof init !== "boolean" && !plainInits.includes(String(init)))
+    throw new FtError(
+      "unsupported",
+      `[lora] ${file}: init_lora_weights is ${JSON.stringify(init)}`,
+      "it changes the base weights too; convert the adapter to plain LoRA with PEFT when saving it",
+    );
   const options: LoraOptions = {
     r: number("r", 8),
     alpha: number("lora_alpha", 8),
