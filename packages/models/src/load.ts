@@ -72,6 +72,12 @@ async function loadFrequencies(backend: Backend, config: LlamaConfig, source: We
   const values = inverseFrequencies({ theta: config.ropeTheta, headDim: config.headDim, scaling: config.ropeScaling });
   if (source.tensors.has("rope_freqs.weight")) {
     const divisors = await source.read("rope_freqs.weight", "f32");
+    if (divisors.length !== values.length)
+      throw new FtError(
+        "format",
+        `[model] ${source.path}: rope_freqs.weight has ${divisors.length} values`,
+        `a head of ${config.headDim} needs ${values.length}`,
+      );
     for (const [i, divisor] of divisors.entries()) values[i]! /= divisor;
   }
   return tensor(backend, "f32", ["frequency"], [values.length], values);

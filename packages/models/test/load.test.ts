@@ -5,7 +5,7 @@ import { createCpuBackend } from "@ft/backend-cpu";
 import { memory } from "@ft/tensor";
 import { expectClose } from "@ft/testing";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { configFromHf, loadModel, saveModel } from "../src/index.ts";
+import { configFromGguf, configFromHf, loadModel, saveModel } from "../src/index.ts";
 import { goldenBatch, goldenFolder, goldenJson, goldenTensors, realLogits } from "./goldens.ts";
 
 const tolerance = { relative: 1e-4, reason: "float32 on both sides, sums in another order" };
@@ -51,6 +51,32 @@ describe("loadModel", () => {
   });
 });
 
+describe("loadModel of a file that contradicts itself", () => {
+  it("refuses frequencies of another head size", async () => {
+    const bytes = await readFile(join(goldenFolder("llama-gguf"), "llama3-rope.gguf"));
+    const name = "rope_freqs.weight";
+    const sizeAt = bytes.indexOf(name) + name.length + 4;
+    bytes.writeBigUInt64LE(bytes.readBigUInt64LE(sizeAt) - 1n, sizeAt);
+    const file = join(await scratch(), "x.gguf");
+    await writeFile(file, bytes);
+    const backend = await createCpuBackend();
+    await expect(loadModel(file, { backend })).rejects.toThrow(
+      /rope_freqs\.weight has \d+ values; a head of \d+ needs/,
+    );
+    expect(memory(backend).live).toBe(0);
+  });
+
+  it("does not count to a billion layers first", async () => {
+    const folder = await scratch();
+    await cp(goldenFolder("llama-gqa"), folder, { recursive: true });
+    const config = JSON.parse(await readFile(join(folder, "config.json"), "utf8"));
+    await writeFile(join(folder, "config.json"), JSON.stringify({ ...config, num_hidden_layers: 1e9 }));
+    await expect(loadModel(folder, { backend: await createCpuBackend() })).rejects.toThrow(
+      /1000000000 layers.*\d+ tensors/,
+    );
+  });
+});
+
 describe("configFromHf", () => {
   it.each(["llama-gqa", "llama-mha-tied", "llama-llama3-rope", "llama-linear-rope", "llama-bias"])(
     "reads what transformers 4 and 5 write of %s alike",
@@ -68,9 +94,37 @@ describe("configFromHf", () => {
     [{ vocab_size: "many" }, /vocab_size is "many".*number/],
     [{ rope_parameters: { rope_type: "yarn", factor: 2 } }, /rope_type is "yarn"/],
     [{ hidden_act: "gelu" }, /hidden_act is "gelu"/],
+    [{ quantization_config: { quant_method: "gptq", bits: 4 } }, /quantization_config.*gptq/],
   ])("refuses %j by name", async (change, message) => {
     const json = JSON.parse(await readFile(join(goldenFolder("llama-gqa"), "config.json"), "utf8"));
     expect(() => configFromHf({ ...json, ...change }, "config.json")).toThrow(message);
+  });
+});
+
+describe("configFromGguf", () => {
+  const metadata = new Map<string, unknown>([
+    ["general.architecture", "llama"],
+    ["llama.embedding_length", 64],
+    ["llama.feed_forward_length", 96],
+    ["llama.block_count", 2],
+    ["llama.context_length", 128],
+    ["llama.attention.head_count", 4],
+    ["llama.attention.head_count_kv", 2],
+    ["llama.attention.layer_norm_rms_epsilon", 1e-5],
+  ]);
+  const facts = { tensors: new Set<string>(), vocabSize: 100 };
+
+  it("takes the size of a head from the model's, where the file does not say it", () => {
+    expect(configFromGguf(metadata, "x.gguf", facts)).toMatchObject({ headDim: 16, heads: 4, kvHeads: 2 });
+  });
+
+  it.each([
+    ["llama.attention.head_count", [4, 4], /x\.gguf: llama\.attention\.head_count is \[4,4\]; expected a number/],
+    ["llama.attention.head_count_kv", [2, 1], /head_count_kv is \[2,1\]/],
+    ["llama.rope.dimension_count", 8, /llama\.rope\.dimension_count is 8; expected 16/],
+    ["general.architecture", "qwen2", /architecture "qwen2"/],
+  ])("refuses %s of %j by name", (key, value, message) => {
+    expect(() => configFromGguf(new Map(metadata).set(key, value), "x.gguf", facts)).toThrow(message);
   });
 });
 

@@ -27,10 +27,9 @@ export function configFromGguf(
   const heads = fields.count("llama.attention.head_count");
   const kvHeads = fields.count("llama.attention.head_count_kv", heads);
   if (heads % kvHeads !== 0) throw fields.wrong("llama.attention.head_count_kv", `a divisor of head_count (${heads})`);
-  const headDim = fields.count(
-    "llama.attention.key_length",
-    fields.count("llama.rope.dimension_count", hiddenSize / heads),
-  );
+  const headDim = fields.count("llama.attention.key_length", hiddenSize / heads);
+  const rotated = fields.count("llama.rope.dimension_count", headDim);
+  if (rotated !== headDim) throw fields.wrong("llama.rope.dimension_count", `${headDim}, the size of a head`);
   const ends = ["tokenizer.ggml.eos_token_id", "tokenizer.ggml.eot_token_id", "tokenizer.ggml.eom_token_id"];
   return {
     architecture: "llama",

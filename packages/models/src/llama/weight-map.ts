@@ -13,6 +13,13 @@ export interface StoredWeight {
 
 /** The weights of a model by Hugging Face name, after checking that the file holds all of them and nothing else. */
 export function weightMap(source: WeightSource, config: LlamaConfig): ReadonlyMap<string, StoredWeight> {
+  // a config may say anything: every layer has weights, so this bounds what is made of it
+  if (config.layers > source.tensors.size)
+    throw new FtError(
+      "format",
+      `[model] ${source.path}: the config asks for ${config.layers} layers, the file has ${source.tensors.size} tensors`,
+      "the config describes another model than the weights",
+    );
   const stored = new Map<string, StoredWeight>();
   for (const [name, shape] of parameterShapes(config))
     stored.set(name, source.format === "gguf" ? ggufWeight(name, shape, config) : { name, shape });
