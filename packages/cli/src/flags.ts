@@ -20,6 +20,13 @@ export function whole(least: number): (text: string) => number {
   };
 }
 
+/** A flag value that must be a part of a whole. */
+export function fraction(text: string): number {
+  const value = number(text);
+  if (value <= 0 || value >= 1) throw new InvalidArgumentError("a number above 0 and below 1 is needed.");
+  return value;
+}
+
 /** Gives `train` a flag for every configuration key. */
 export function addConfigFlags(command: Command): void {
   for (const { path, flag, kind, choices, description } of flagSpecs()) {

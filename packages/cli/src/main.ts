@@ -1,6 +1,6 @@
-import { Command, CommanderError, type OutputConfiguration } from "commander";
+import { Command, CommanderError, Option, type OutputConfiguration } from "commander";
 import { describeError, errorDocument, exitCode } from "./errors.ts";
-import { addConfigFlags, configFromFlags, number, whole } from "./flags.ts";
+import { addConfigFlags, configFromFlags, fraction, number, whole } from "./flags.ts";
 import { createIo, type Io, type Output, processOutput } from "./io.ts";
 import { version } from "./version.ts";
 
@@ -94,7 +94,7 @@ function buildProgram(say: OutputConfiguration, choose: (action: Action) => void
     .description("a training and a held-out file, split once by seed")
     .requiredOption("--data <file>", "rows: .json or .jsonl")
     .requiredOption("--out <folder>", "where to write both")
-    .option("--fraction <f>", "share of the rows to hold out", number, 0.1)
+    .option("--fraction <f>", "share of the rows to hold out", fraction, 0.1)
     .option("--seed <n>", "which rows", whole(0), 0)
     .option("--json", "one JSON document on stdout")
     .action((flags) => choose(async (io) => (await import("./commands/data.ts")).splitCommand(flags, io)));
@@ -122,6 +122,8 @@ function dataset(command: Command): Command {
     .requiredOption("--model <path>", "whose tokenizer and template to use")
     .option("--chat-template <file>", "a Jinja file instead of the model's template")
     .option("--max-length <n>", "tokens of a row at most", whole(2), 512)
-    .option("--truncation <how>", "end, drop or error", "end")
+    .addOption(
+      new Option("--truncation <how>", "what happens to longer rows").choices(["end", "drop", "error"]).default("end"),
+    )
     .option("--json", "one JSON document on stdout");
 }

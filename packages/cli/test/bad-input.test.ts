@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { cp, mkdir, readdir, readFile, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { describe, expect, it, onTestFinished } from "vitest";
+import { describe, expect, it, onTestFinished, vi } from "vitest";
 import { emptyFolder, ft, type Ran } from "./run-ft.ts";
 import { someRows, tinyModel } from "./tiny-model.ts";
 
@@ -137,6 +137,20 @@ describe("ft train refuses", () => {
     );
   });
 
+  it.each([
+    ["run.yaml", "constructor: 1\n", /run\.yaml: unknown key "constructor"/],
+    ["run.yaml", "toString: 1\n", /run\.yaml: unknown key "toString"/],
+    ["run.json", '{"__proto__": {"model": "x"}}', /run\.json: unknown key "__proto__"/],
+    ["run.yaml", "lora_r: 4\nlora: {r: 8}\n", /run\.yaml gives lora\.r twice, once as lora\b/],
+    ["run.yaml", "lora_r: 4\nlora_rank: 8\n", /run\.yaml gives lora\.r twice, once as lora_rank/],
+    ["run.yaml", "max_steps: 4\nmaxSteps: 8\n", /run\.yaml gives maxSteps twice, once as maxSteps/],
+  ])("%s holding %j", async (name, text, message) => {
+    const at = await setup();
+    await writeFile(join(at.folder, name), text);
+    const ran = await ft("train", join(at.folder, name), "--model", at.model, "--data", at.data, "--out", at.out);
+    expectRefusal(ran, message, at);
+  });
+
   it("patience without held-out rows, and a fraction beside a file of them", async () => {
     const at = await setup();
     expectRefusal(await train(at, "--patience", "2", "--validation-fraction", "0"), /patience needs held-out rows/, at);
@@ -179,6 +193,32 @@ describe("ft train refuses", () => {
     expect(code).toBe(2);
     expect(existsSync(join(at.out, "adapter"))).toBe(false);
   });
+});
+
+describe("ft data refuses", () => {
+  it("a way of truncation that there is not", async () => {
+    const { data, model } = await setup();
+    const { code, err } = await ft("data", "stats", "--data", data, "--model", model, "--truncation", "start");
+    expect([code, err]).toEqual([2, expect.stringMatching(/'start' is invalid.*end, drop, error/)]);
+  });
+
+  it.each(["0", "1", "-1", "2", "half"])("to hold out a fraction of %s", async (fraction) => {
+    const { data, out } = await setup();
+    const { code, err } = await ft("data", "split", "--data", data, "--out", out, "--fraction", fraction);
+    expect([code, err]).toEqual([2, expect.stringMatching(/'--fraction <f>' argument .* is invalid/)]);
+    expect(existsSync(out)).toBe(false);
+  });
+});
+
+describe("ft chat", () => {
+  it("ends with 130 at the first Ctrl-C, also while it waits for a line", async () => {
+    const { model } = await setup();
+    const listeners = process.listenerCount("SIGINT");
+    const running = ft("chat", "--model", model);
+    await vi.waitUntil(() => process.listenerCount("SIGINT") > listeners && process.stdin.listenerCount("end") > 0);
+    process.emit("SIGINT");
+    expect(await running).toEqual({ code: 130, out: "", err: "" });
+  }, 10_000);
 });
 
 describe("ft train", () => {

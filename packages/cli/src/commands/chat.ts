@@ -20,7 +20,7 @@ export async function chatCommand(flags: ChatFlags, io: Io, signal: AbortSignal)
   using open = await openModel(flags.model, { backend, adapter: flags.adapter, chatTemplate: flags.chatTemplate });
   const first: Message[] = flags.system === undefined ? [] : [{ role: "system", content: flags.system }];
   let messages = [...first];
-  const lines = createInterface({ input: process.stdin, terminal: false });
+  const lines = createInterface({ input: process.stdin, terminal: false, signal });
   const prompting = process.stdin.isTTY === true && !io.json;
   if (prompting) io.note("type a message; /reset starts over, /exit leaves");
   if (prompting) io.write("> ");
@@ -31,6 +31,7 @@ export async function chatCommand(flags: ChatFlags, io: Io, signal: AbortSignal)
     else if (text !== "") messages = await reply(flags.history ? messages : first, text);
     if (prompting) io.write("> ");
   }
+  signal.throwIfAborted();
   io.document({ messages });
 
   async function reply(before: readonly Message[], text: string): Promise<Message[]> {

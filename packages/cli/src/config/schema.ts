@@ -64,47 +64,49 @@ const schema = z.strictObject({
 });
 
 /** Names that other trainers use, accepted in files. */
-const aliases: { readonly [name: string]: string } = {
-  model_name_or_path: "model",
-  dataset: "data",
-  train_file: "data",
-  validation_file: "validation",
-  output_dir: "out",
-  finetuning_type: "method",
-  max_length: "maxLength",
-  max_seq_length: "maxLength",
-  cutoff_len: "maxLength",
-  per_device_train_batch_size: "batchSize",
-  gradient_accumulation_steps: "accumulation",
-  num_train_epochs: "epochs",
-  max_steps: "maxSteps",
-  learning_rate: "learningRate",
-  lr_scheduler_type: "schedule",
-  warmup_steps: "warmupSteps",
-  warmup_ratio: "warmupRatio",
-  optim: "optimizer",
-  weight_decay: "weightDecay",
-  adam_beta1: "beta1",
-  adam_beta2: "beta2",
-  adam_epsilon: "eps",
-  max_grad_norm: "clipNorm",
-  gradient_checkpointing: "checkpointing",
-  eval_steps: "evalEvery",
-  save_steps: "saveEvery",
-  save_total_limit: "keep",
-  val_size: "validationFraction",
-  early_stopping_patience: "patience",
-  lora_r: "lora.r",
-  lora_rank: "lora.r",
-  lora_alpha: "lora.alpha",
-  lora_dropout: "lora.dropout",
-  use_rslora: "lora.rsLora",
-  target_modules: "lora.targetModules",
-  lora_target: "lora.targetModules",
-  exclude_modules: "lora.excludeModules",
-  rank_pattern: "lora.rankPattern",
-  alpha_pattern: "lora.alphaPattern",
-};
+const aliases: ReadonlyMap<string, string> = new Map(
+  Object.entries({
+    model_name_or_path: "model",
+    dataset: "data",
+    train_file: "data",
+    validation_file: "validation",
+    output_dir: "out",
+    finetuning_type: "method",
+    max_length: "maxLength",
+    max_seq_length: "maxLength",
+    cutoff_len: "maxLength",
+    per_device_train_batch_size: "batchSize",
+    gradient_accumulation_steps: "accumulation",
+    num_train_epochs: "epochs",
+    max_steps: "maxSteps",
+    learning_rate: "learningRate",
+    lr_scheduler_type: "schedule",
+    warmup_steps: "warmupSteps",
+    warmup_ratio: "warmupRatio",
+    optim: "optimizer",
+    weight_decay: "weightDecay",
+    adam_beta1: "beta1",
+    adam_beta2: "beta2",
+    adam_epsilon: "eps",
+    max_grad_norm: "clipNorm",
+    gradient_checkpointing: "checkpointing",
+    eval_steps: "evalEvery",
+    save_steps: "saveEvery",
+    save_total_limit: "keep",
+    val_size: "validationFraction",
+    early_stopping_patience: "patience",
+    lora_r: "lora.r",
+    lora_rank: "lora.r",
+    lora_alpha: "lora.alpha",
+    lora_dropout: "lora.dropout",
+    use_rslora: "lora.rsLora",
+    target_modules: "lora.targetModules",
+    lora_target: "lora.targetModules",
+    exclude_modules: "lora.excludeModules",
+    rank_pattern: "lora.rankPattern",
+    alpha_pattern: "lora.alphaPattern",
+  }),
+);
 
 /** Checks a parsed file or the flags; names the key, what it holds and what is expected. */
 export function parseConfig(input: unknown, where: string): PartialConfig {
@@ -123,15 +125,21 @@ export function parseConfig(input: unknown, where: string): PartialConfig {
 }
 
 function withoutAliases(input: object, where: string): object {
-  const out: Record<string, unknown> = {};
+  // a Map, since a file may well say "constructor" or "__proto__"
+  const out = new Map<string, unknown>();
   for (const [key, value] of Object.entries(input)) {
-    const [name = key, inner] = (aliases[key] ?? key).split(".");
-    const nested = inner === undefined ? value : { ...(isObject(out[name]) ? out[name] : {}), [inner]: value };
-    if (inner === undefined && name in out && !(isObject(value) && isObject(out[name])))
-      throw new FtError("config", `${where} gives ${name} twice, once as ${key}`, "keep one of them");
-    out[name] = isObject(nested) && isObject(out[name]) ? { ...out[name], ...nested } : nested;
+    const [name = key, inner] = (aliases.get(key) ?? key).split(".");
+    const given: unknown = inner === undefined ? value : { [inner]: value };
+    const before = out.get(name);
+    const both = isObject(before) && isObject(given);
+    const twice = both ? Object.keys(given).find((part) => Object.hasOwn(before, part)) : undefined;
+    if (twice !== undefined || (out.has(name) && !both)) {
+      const what = twice === undefined ? name : `${name}.${twice}`;
+      throw new FtError("config", `${where} gives ${what} twice, once as ${key}`, "keep one of them");
+    }
+    out.set(name, both ? { ...before, ...given } : given);
   }
-  return out;
+  return Object.fromEntries(out);
 }
 
 function isObject(value: unknown): value is Record<string, unknown> {
@@ -139,7 +147,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
 }
 
 function unknownKeys(where: string, path: string, keys: readonly string[]): FtError {
-  const known = path === "lora" ? Object.keys(lora.shape) : [...Object.keys(schema.shape), ...Object.keys(aliases)];
+  const known = path === "lora" ? Object.keys(lora.shape) : [...Object.keys(schema.shape), ...aliases.keys()];
   const full = (key: string): string => `"${path === "" ? key : `${path}.${key}`}"`;
   const near = keys.flatMap((key) => suggest(key, known) ?? []).map((name) => `"${name}"`);
   const hint = near.length > 0 ? `did you mean ${near.join(", ")}?` : "`ft train --help` lists every key";
