@@ -1,6 +1,6 @@
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
-import { type AnyKernel, type Backend, bytesOf, type DType, kernelTable } from "@ft/tensor";
+import { type AnyKernel, type Backend, bytesOf, type DType, FtError, kernelTable } from "@ft/tensor";
 import { BufferPool, type CpuBuffer } from "./buffer.ts";
 import { type CpuContext, createContext } from "./context.ts";
 import { nativeOps } from "./kernels/index.ts";
@@ -31,6 +31,8 @@ const dtypes: ReadonlySet<DType> = new Set(["f64", "f32", "bf16", "f16", "i32", 
 /** A backend on this machine's processor: `const cpu = await createCpuBackend()`. */
 export async function createCpuBackend(options: CpuOptions = {}): Promise<CpuBackend> {
   const { kernels = [], poison = false } = options;
+  if (options.threads !== undefined && !(Number.isSafeInteger(options.threads) && options.threads > 0))
+    throw new FtError("config", `[cpu] ${options.threads} threads`, "use a whole number of at least 1");
   const library = options.native === false ? undefined : loadNative();
   if (library === undefined && options.native !== false) warnOnce();
   const threads = library ? (options.threads ?? defaultThreads()) : 1;

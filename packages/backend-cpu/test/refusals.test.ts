@@ -103,3 +103,7 @@ describe.each([
     );
   });
 });
+
+it.each([0, -1, 1.5, Number.NaN])("createCpuBackend refuses %d threads", async (threads) => {
+  await expect(createCpuBackend({ threads })).rejects.toThrow(`[cpu] ${threads} threads`);
+});

@@ -2,7 +2,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { cp, mkdir, readdir, readFile, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { describe, expect, it, onTestFinished } from "vitest";
 import { emptyFolder, ft, type Ran } from "./run-ft.ts";
 import { someRows, tinyModel } from "./tiny-model.ts";
 
@@ -193,32 +193,6 @@ describe("ft train refuses", () => {
     expect(code).toBe(2);
     expect(existsSync(join(at.out, "adapter"))).toBe(false);
   });
-});
-
-describe("ft data refuses", () => {
-  it("a way of truncation that there is not", async () => {
-    const { data, model } = await setup();
-    const { code, err } = await ft("data", "stats", "--data", data, "--model", model, "--truncation", "start");
-    expect([code, err]).toEqual([2, expect.stringMatching(/'start' is invalid.*end, drop, error/)]);
-  });
-
-  it.each(["0", "1", "-1", "2", "half"])("to hold out a fraction of %s", async (fraction) => {
-    const { data, out } = await setup();
-    const { code, err } = await ft("data", "split", "--data", data, "--out", out, "--fraction", fraction);
-    expect([code, err]).toEqual([2, expect.stringMatching(/'--fraction <f>' argument .* is invalid/)]);
-    expect(existsSync(out)).toBe(false);
-  });
-});
-
-describe("ft chat", () => {
-  it("ends with 130 at the first Ctrl-C, also while it waits for a line", async () => {
-    const { model } = await setup();
-    const listeners = process.listenerCount("SIGINT");
-    const running = ft("chat", "--model", model);
-    await vi.waitUntil(() => process.listenerCount("SIGINT") > listeners && process.stdin.listenerCount("end") > 0);
-    process.emit("SIGINT");
-    expect(await running).toEqual({ code: 130, out: "", err: "" });
-  }, 10_000);
 });
 
 describe("ft train", () => {

@@ -95,7 +95,7 @@ export const linearCrossEntropyOp: Op<LinearCrossEntropy> = defineOp<LinearCross
 
 /**
  * Sum of token losses −log softmax(x·weightᵀ)[target] and the count of targets, in nats and tokens. x [..., hidden],
- * weight [vocab, hidden], targets [...]; a negative target is ignored. `chunk` is how many rows of logits exist at a time.
+ * weight [vocab, hidden], targets [...]; a negative target is ignored, others must lie below vocab: the data loader checks them. `chunk` is how many rows of logits exist at a time.
  */
 export function linearCrossEntropy<
   D extends FloatDType,
