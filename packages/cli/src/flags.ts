@@ -60,10 +60,11 @@ export function configFromFlags(command: Command): PartialConfig {
     if (command.getOptionValueSource(name) !== "cli") continue;
     const [first = "", inner] = path;
     const value: unknown = command.getOptionValue(name);
-    // "q_proj" alone is a name, as a list in a file would be; "all-linear" and expressions stay what they are
+    // a name or path alone, as a list in a file would be; "all-linear" and expressions stay what they are
     if (inner === undefined) given[first] = value;
     else
-      nested[inner] = typeof value === "string" && /^\w+$/.test(value) && inner.endsWith("Modules") ? [value] : value;
+      nested[inner] =
+        typeof value === "string" && /^[\w.]+$/.test(value) && inner.endsWith("Modules") ? [value] : value;
   }
   return parseConfig(Object.keys(nested).length > 0 ? { ...given, lora: nested } : given, "the command line");
 }

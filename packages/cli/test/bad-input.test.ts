@@ -158,6 +158,11 @@ describe("ft train refuses", () => {
     expectRefusal(await train(at, ...both), /validation and validationFraction are both given/, at);
   });
 
+  it("rows longer than the model's context", async () => {
+    const at = await setup();
+    expectRefusal(await train(at, "--max-length", "300"), /maxLength is 300, the model's context 256/, at);
+  });
+
   it("a command it does not know, with a suggestion", async () => {
     const { code, out, err } = await ft("generat");
     expect([code, out]).toEqual([2, ""]);
@@ -196,6 +201,13 @@ describe("ft train refuses", () => {
 });
 
 describe("ft train", () => {
+  it("takes a module path as a flag for a name, not for an expression", async () => {
+    const at = await setup();
+    expect((await train(at, "--lora-target-modules", "self_attn.q_proj")).code).toBe(0);
+    const { target_modules } = JSON.parse(await readFile(join(at.out, "adapter/adapter_config.json"), "utf8"));
+    expect(target_modules).toEqual(["self_attn.q_proj"]);
+  });
+
   it("reads 2e-5 in YAML as a number, names from other trainers, and paths relative to the file", async () => {
     const at = await setup();
     const yaml =

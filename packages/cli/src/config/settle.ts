@@ -1,4 +1,5 @@
 import { resolve } from "node:path";
+import { FtError } from "@ft/tensor";
 import { defaults, type TrainConfig } from "./train-config.ts";
 
 /** What is used where a key is absent and the value does not depend on model or data. */
@@ -47,6 +48,12 @@ export type SettledConfig = TrainConfig & { readonly maxLength: number; readonly
 
 /** Puts the values that will be used in place of absent ones. */
 export function settle(config: TrainConfig, { context }: Facts): SettledConfig {
+  if (config.maxLength !== undefined && config.maxLength > context)
+    throw new FtError(
+      "config",
+      `maxLength is ${config.maxLength}, the model's context ${context}`,
+      `use at most ${context}, or a model with a longer context`,
+    );
   const r = config.lora.r ?? usual.lora.r;
   const { warmupSteps, warmupRatio = config.schedule === "constant" ? 0 : usual.warmupRatio } = config;
   return {
