@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { flagSpecs, parseConfig } from "./config/schema.ts";
-import { usualValue } from "./config/settle.ts";
 import type { PartialConfig } from "./config/train-config.ts";
+import { usualValue } from "./config/usual.ts";
 
 /** A flag value that must be a number. */
 export function number(text: string): number {

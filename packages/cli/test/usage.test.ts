@@ -1,6 +1,8 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
+import { loraConfig } from "@ft/lora";
 import { describe, expect, it, vi } from "vitest";
+import { usualValue } from "../src/config/usual.ts";
 import { emptyFolder, ft } from "./run-ft.ts";
 import { someRows, tinyModel } from "./tiny-model.ts";
 
@@ -30,4 +32,11 @@ describe("ft chat", () => {
     process.emit("SIGINT");
     expect(await running).toEqual({ code: 130, out: "", err: "" });
   }, 10_000);
+});
+
+describe("ft train --help", () => {
+  it("says the rank that @ft/lora uses, without loading it", () => {
+    expect(usualValue(["lora", "r"])).toBe(String(loraConfig().r));
+    expect(loraConfig().alpha).toBe(2 * loraConfig().r);
+  });
 });

@@ -15,45 +15,14 @@ export const attentionKernel: Kernel<Attention, CpuContext> = defineKernel(atten
     const [b = 0, s = 0, h = 0, d = 0] = q.shape;
     native.attention_fwd(f32(q), f32(k), f32(v), i32(segments), b, s, h, dim(k, 2), d, scale, f32(y), f32(lse));
   },
-  vjp(context, { kept, saved: { lse }, attrs: { scale }, grad, wants, into }) {
-    const [b = 0, s = 0, h = 0, d = 0] = kept.q.shape;
-    const hk = dim(kept.k, 2);
-    const [q, k, v] = [f32(kept.q), f32(kept.k), f32(kept.v)];
-    const made: Partial<Attention["in"]> = {
-      ...(wants.q && { q: into("q") }),
-      ...(wants.k && { k: into("k") }),
-      ...(wants.v && { v: into("v") }),
-    };
-    // the kernel makes all three at once; those not wanted go to work arrays
-    const spare = (unwanted: boolean, size: number, fn: (work: Float32Array) => void): void =>
-      unwanted ? context.scratch(size, fn) : fn(new Float32Array(0));
-    spare(!made.q, q.length, (spareQ) =>
-      spare(!made.k, k.length, (spareK) =>
-        spare(!made.v, v.length, (spareV) => {
-          const dq = made.q ? f32(made.q) : spareQ;
-          const dk = made.k ? f32(made.k) : spareK;
-          const dv = made.v ? f32(made.v) : spareV;
-          context.native.attention_bwd(
-            q,
-            k,
-            v,
-            i32(kept.segments),
-            f32(kept.y),
-            f32(lse),
-            f32(grad.y),
-            b,
-            s,
-            h,
-            hk,
-            d,
-            scale,
-            dq,
-            dk,
-            dv,
-          );
-        }),
-      ),
-    );
+  vjp({ native }, { kept: { q, k, v, segments, y }, saved: { lse }, attrs: { scale }, grad, into }) {
+    const [b = 0, s = 0, h = 0, d = 0] = q.shape;
+    const [floats, ids] = [[f32(q), f32(k), f32(v)] as const, i32(segments)];
+    // all three at once; the tape drops those that nothing asked for
+    const made = { q: into("q"), k: into("k"), v: into("v") };
+    const [dq, dk, dv] = [f32(made.q), f32(made.k), f32(made.v)];
+    const sizes = [b, s, h, dim(k, 2), d, scale] as const;
+    native.attention_bwd(...floats, ids, f32(y), f32(lse), f32(grad.y), ...sizes, dq, dk, dv);
     return made;
   },
 });

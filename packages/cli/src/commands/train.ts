@@ -93,7 +93,10 @@ async function follow(events: AsyncGenerator<TrainEvent, void, undefined>): Prom
       seconds += event.seconds;
     }
     if (event.type === "eval") summary.firstLoss ??= event.loss;
-    if (event.type === "end") Object.assign(summary, { ...event, type: undefined });
+    if (event.type === "end") {
+      const { type: _, ...end } = event;
+      Object.assign(summary, end);
+    }
   }
   if (seconds > 0) summary.tokensPerSecond = tokens / seconds;
   return { ...summary, seconds: (performance.now() - begun) / 1000 };
