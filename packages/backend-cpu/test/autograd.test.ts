@@ -124,7 +124,7 @@ describe("checkpoint", () => {
       memory(backend).peak = memory(backend).bytes;
       const { value, grads } = valueAndGrad(new Map([["w", w]]), () => {
         let h: Tensor<"f32", any> = x;
-        for (let i = 0; i < 12; i++) {
+        for (let i = 0; i < 24; i++) {
           const input = h;
           h = recompute ? checkpoint(block, input) : block(input);
           if (input !== x) input.dispose();

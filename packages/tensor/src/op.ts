@@ -50,6 +50,11 @@ export interface Op<T extends OpShape> {
   readonly keeps: (wants: Wants<T["in"]>) => { readonly [K in keyof T["keeps"]]-?: boolean | undefined };
   /** output -> input whose buffer a kernel may take over when the caller donates it */
   readonly inPlace?: { readonly [K in keyof T["out"]]?: keyof T["in"] };
+  /**
+   * Cheaper to run again than to keep: a backward that reads an output of this op gets it made anew from what this op
+   * keeps, which must be all its inputs. Same bytes, less memory.
+   */
+  readonly remake?: true;
   /** Shapes and dtypes only; throws FtError on shapes that do not fit. */
   readonly infer: (at: InferAt<T>) => { readonly out: Specs<T["out"]>; readonly saved: Specs<T["saved"]> };
   /** The reference: what the op means, in primitives. Computes in f32 (f64 for f64) and rounds once. */
@@ -63,6 +68,14 @@ export function defineOp<T extends OpShape>(op: Omit<Op<T>, "id">): Op<T> {
   return { ...op, id: Symbol.for(`@ft/op/${op.name}`) };
 }
 
+/** Where a fused backward writes the gradient of an input. */
+export interface Destinations<K extends string> {
+  /** The buffer for a gradient: the candidate's own if nobody will read it again, else a fresh one. */
+  readonly into: (name: K, candidate?: View) => View;
+  /** As `into`, or the gradient that others have left so far: with beta 1 the kernel adds onto it and returns it. */
+  readonly onto: (name: K, candidate?: View) => { readonly to: View; readonly beta: 0 | 1 };
+}
+
 /** A fused form of an op for backends whose context is C. It may bring one half only; the other half runs as reference. */
 export interface Kernel<T extends OpShape, C> {
   readonly op: Op<T>;
@@ -70,11 +83,7 @@ export interface Kernel<T extends OpShape, C> {
   readonly accepts?: (at: InferAt<T>) => boolean;
   /** Writes `out` and `saved`, which are allocated, or taken over, already. */
   readonly forward?: (context: C, at: ForwardAt<T> & { readonly out: T["out"]; readonly saved: T["saved"] }) => void;
-  /** `into(name, candidate)` is the buffer for a gradient: the candidate's own if nobody will read it again, else a fresh one. */
-  readonly vjp?: (
-    context: C,
-    at: BackwardAt<T> & { readonly into: (name: keyof T["in"] & string, candidate?: View) => View },
-  ) => Partial<T["in"]>;
+  readonly vjp?: (context: C, at: BackwardAt<T> & Destinations<keyof T["in"] & string>) => Partial<T["in"]>;
 }
 
 /** A kernel of any op for context C. Property functions, not methods, so that a kernel for another context does not fit. */

@@ -4,6 +4,7 @@ import { FtError } from "./error.ts";
 import { Temps } from "./memory.ts";
 import type { AnyKernel, Op, OpShape } from "./op.ts";
 import { P } from "./prims.ts";
+import { Remake } from "./remake.ts";
 import { type Edge, Node, tape } from "./tape.ts";
 import { Tensor } from "./tensor.ts";
 
@@ -49,9 +50,11 @@ export function run(op: Op<any>, call: Call<any>): Named<Tensor> {
     const { out, saved } = forward(op, kernel, temps, { in: views, attrs: call.attrs, wants }, shapes, donated);
     let node: Node | undefined;
     if (recording) {
-      const kept = pick(op.keeps(wants), { ...views, ...out });
-      node = record(op, kernel, backend, { edges, attrs: call.attrs, wants, spec, out: shapes.out, saved, kept });
-      current?.nodes.push(node);
+      const again = (name: string): Remake | undefined =>
+        current.remakes ? edges[name]?.node.remakes.get(edges[name].out) : undefined;
+      const kept = pick(op.keeps(wants), { ...mapValues(views, (view, name) => again(name) ?? view), ...out });
+      node = record(op, kernel, backend, { edges, attrs: call.attrs, wants, spec, shapes, saved, kept });
+      current.nodes.push(node);
     } else if (differentiable && current !== undefined) current.touched = true;
     return mapValues(out, (view, name) => {
       view.storage.retain();
@@ -105,23 +108,25 @@ interface Recorded {
   attrs: unknown;
   wants: Named<boolean>;
   spec: Named<Spec>;
-  out: Named<Spec>;
+  shapes: { out: Named<Spec>; saved: Named<Spec> };
   saved: Named<View>;
-  kept: Named<View>;
+  kept: Named<View | Remake>;
 }
 
 /** The tape's entry for one op: holds what the backward reads, and turns gradients of outputs into gradients of inputs. */
 function record(op: Op<any>, kernel: AnyKernel | undefined, backend: Backend, r: Recorded): Node {
-  const held = [...Object.values(r.kept), ...Object.values(r.saved)];
-  for (const view of held) view.storage.retain();
-  const { attrs, wants, spec, kept, saved } = r;
+  const held = [...Object.values(r.kept), ...Object.values(r.saved)].map((x) => (x instanceof Remake ? x : x.storage));
+  for (const holder of held) holder.retain();
+  const { attrs, wants, spec, shapes, saved } = r;
+  const keptViews = (): Named<View> => mapValues(r.kept, (x) => (x instanceof Remake ? x.view() : x));
 
   const back = (node: Node): void => {
     const temps = new Temps(backend);
     try {
       const p = new P(temps);
-      const grad = mapValues(r.out, (want, name) => node.grads.get(name) ?? p.fill(want, 0));
-      const at = { kept, saved, attrs, wants, grad, spec };
+      const grad = mapValues(shapes.out, (want, name) => node.grads.get(name) ?? p.fill(want, 0));
+      const at = { kept: keptViews(), saved, attrs, wants, grad, spec };
+      const added = new Set<string>();
       const into = (name: string, candidate?: View): View => {
         const want = spec[name];
         if (want === undefined) throw new FtError("input", `[${op.name}] has no input ${name}`, "check the kernel");
@@ -129,12 +134,19 @@ function record(op: Op<any>, kernel: AnyKernel | undefined, backend: Backend, r:
         const fits = free && candidate.dtype === want.dtype && sameShape(candidate.shape, want.shape);
         return fits ? candidate : temps.alloc(want);
       };
+      const onto = (name: string, candidate?: View): { to: View; beta: 0 | 1 } => {
+        const edge = r.edges[name];
+        const have = edge?.node.grads.get(edge.out);
+        if (!backend.mutable || !have?.storage.exclusive) return { to: into(name, candidate), beta: 0 };
+        added.add(name);
+        return { to: have, beta: 1 };
+      };
       const made: Named<View> = kernel?.vjp
-        ? { ...kernel.vjp(backend.context, { ...at, into }) }
+        ? { ...kernel.vjp(backend.context, { ...at, into, onto }) }
         : { ...op.vjp?.(p, at) };
       for (const [name, gradient] of Object.entries(made)) {
         const edge = r.edges[name];
-        if (edge === undefined) continue;
+        if (edge === undefined || added.has(name)) continue;
         agree(op.name, `gradient of ${name}`, spec[name], gradient);
         edge.node.add(edge.out, gradient);
       }
@@ -142,9 +154,24 @@ function record(op: Op<any>, kernel: AnyKernel | undefined, backend: Backend, r:
       temps.free();
     }
   };
-  return new Node(op.name, back, () => {
-    for (const view of held) view.storage.release();
-  });
+  const drop = (): void => {
+    for (const holder of held) holder.release();
+  };
+  const remake = (name: string): View => {
+    const temps = new Temps(backend);
+    try {
+      const view = forward(op, kernel, temps, { in: keptViews(), attrs, wants }, shapes, undefined).out[name];
+      if (view === undefined) throw new FtError("input", `[${op.name}] has no output ${name}`, "check the op");
+      view.storage.retain();
+      return view;
+    } finally {
+      temps.free();
+    }
+  };
+  const remakes = op.remake
+    ? Object.keys(shapes.out).map((name) => [name, new Remake(() => remake(name))] as const)
+    : [];
+  return new Node(op.name, back, drop, new Map(remakes));
 }
 
 function backendOf(op: string, inputs: Named<Tensor>): Backend {
@@ -183,7 +210,7 @@ function agree(op: string, name: string, want: Spec | undefined, got: Spec | und
   );
 }
 
-function pick(which: { readonly [name: string]: boolean | undefined }, from: Named<View>): Named<View> {
+function pick<V>(which: { readonly [name: string]: boolean | undefined }, from: Named<V>): Named<V> {
   return Object.fromEntries(Object.entries(from).filter(([name]) => which[name] === true));
 }
 

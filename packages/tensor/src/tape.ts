@@ -3,6 +3,7 @@ import type { DType, FloatDType } from "./dtype.ts";
 import { FtError } from "./error.ts";
 import { Temps } from "./memory.ts";
 import { P } from "./prims.ts";
+import type { Remake } from "./remake.ts";
 import { scope } from "./scope.ts";
 import { type Axes, Tensor } from "./tensor.ts";
 
@@ -10,12 +11,20 @@ import { type Axes, Tensor } from "./tensor.ts";
 export class Node {
   readonly name: string;
   readonly grads: Map<string, View> = new Map();
+  /** outputs that are made again rather than kept, by name */
+  readonly remakes: ReadonlyMap<string, Remake>;
   readonly #back: ((node: Node) => void) | undefined;
   readonly #drop: (() => void) | undefined;
 
   /** @param back hands gradients on to the inputs; @param drop releases what was kept, exactly once */
-  constructor(name: string, back?: (node: Node) => void, drop?: () => void) {
+  constructor(
+    name: string,
+    back?: (node: Node) => void,
+    drop?: () => void,
+    remakes: ReadonlyMap<string, Remake> = new Map(),
+  ) {
     this.name = name;
+    this.remakes = remakes;
     this.#back = back;
     this.#drop = drop;
   }
@@ -61,10 +70,16 @@ export interface Edge {
 
 export class Tape {
   readonly nodes: Node[] = [];
+  /** whether cheap outputs are made again in the backward; inside checkpoint() they were just made, and soon go */
+  readonly remakes: boolean;
   /** inside checkpoint(): ops run, nothing is recorded */
   paused = false;
   /** something that needs a gradient was used while paused */
   touched = false;
+
+  constructor(remakes: boolean) {
+    this.remakes = remakes;
+  }
 
   /** Newest first; each node frees what it kept as soon as it has run. */
   backward(): void {
@@ -121,7 +136,7 @@ export function valueAndGrad<D extends FloatDType>(
       "[valueAndGrad] called inside another",
       "second derivatives are not supported; call it once per loss",
     );
-  const recorded = new Tape();
+  const recorded = new Tape(true);
   const leaves = new Map([...params].map(([name, param]) => [name, { param, node: new Node(name) }]));
   for (const [name, { param, node }] of leaves) param.edge = { node, out: name };
   try {
@@ -192,7 +207,7 @@ export function checkpoint<D extends DType, A extends Axes, E extends DType, B e
   const back = (node: Node): void => {
     const grad = node.grads.get("y");
     if (grad === undefined) return;
-    const inner = new Tape();
+    const inner = new Tape(false);
     const leaf = new Node("checkpoint input");
     try {
       scope(() => {

@@ -12,14 +12,15 @@ export const linearKernel: Kernel<LinearShape, CpuContext> = defineKernel(linear
     if (bias) for (let row = 0; row < m; row++) c.set(f32(bias), row * n);
     native.gemm_f32(m, n, k, f32(x), k, 0, f32(weight), k, 1, c, n, 1, bias ? 1 : 0);
   },
-  vjp({ native }, { kept: { x, weight }, grad: { y }, wants, spec, into }) {
+  vjp({ native }, { kept: { x, weight }, grad: { y }, wants, spec, into, onto }) {
     const [n, k] = [dim(spec.weight, 0), dim(spec.weight, 1)];
     const m = sizeOf(spec.x.shape) / k;
     const g = f32(y);
     const made: Partial<LinearShape["in"]> = {};
     if (weight) {
-      made.x = into("x");
-      native.gemm_f32(m, k, n, g, n, 0, f32(weight), k, 0, f32(made.x), k, 1, 0);
+      const { to, beta } = onto("x");
+      native.gemm_f32(m, k, n, g, n, 0, f32(weight), k, 0, f32(to), k, 1, beta);
+      made.x = to;
     }
     if (x) {
       made.weight = into("weight");

@@ -16,7 +16,7 @@ export const loraLinearKernel: Kernel<LoraLinearShape, CpuContext> = defineKerne
     if (y.storage !== base.storage) f32(y).set(f32(base));
     native.gemm_f32(m, n, r, f32(xa), r, 0, f32(b), r, 1, f32(y), n, attrs.scale, 1);
   },
-  vjp(context, { kept: { x, a, b, step }, saved: { xa }, grad: { y }, attrs, wants, into }) {
+  vjp(context, { kept: { x, a, b, step }, saved: { xa }, grad: { y }, attrs, wants, into, onto }) {
     const { native } = context;
     const [r, k] = [dim(a, 0), dim(a, 1)];
     const n = dim(b, 0);
@@ -33,10 +33,11 @@ export const loraLinearKernel: Kernel<LoraLinearShape, CpuContext> = defineKerne
         );
       }
       if (wants.x) {
-        made.x = into("x", x);
-        const dx = f32(made.x);
-        native.gemm_f32(m, k, r, t, r, 0, f32(a), k, 0, dx, k, 1, 0);
-        dropInto(context, dx, step, attrs, dx);
+        // dropout stands between the product and the sum, so only without it the product may add
+        const { to, beta } = attrs.rate === 0 ? onto("x", x) : { to: into("x", x), beta: 0 as const };
+        native.gemm_f32(m, k, r, t, r, 0, f32(a), k, 0, f32(to), k, 1, beta);
+        dropInto(context, f32(to), step, attrs, f32(to));
+        made.x = to;
       }
     });
     if (wants.b) {

@@ -18,6 +18,7 @@ export type RmsNorm = {
 export const rmsNormOp: Op<RmsNorm> = defineOp<RmsNorm>({
   name: "rmsNorm",
   keeps: () => ({ x: true, weight: true }),
+  remake: true,
   infer({ in: { x, weight } }) {
     if (weight.shape.length !== 1 || dim(weight, 0) !== dim(x, -1))
       throw new FtError(

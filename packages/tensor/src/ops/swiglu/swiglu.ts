@@ -18,6 +18,7 @@ export type SwiGlu = {
 export const swigluOp: Op<SwiGlu> = defineOp<SwiGlu>({
   name: "swiglu",
   keeps: () => ({ gate: true, up: true }),
+  remake: true,
   infer({ in: { gate, up } }) {
     if (!sameShape(gate.shape, up.shape))
       throw new FtError(
