@@ -52,7 +52,13 @@ export class KvCache implements Disposable {
     return held;
   }
 
-  /** Every cached tensor: for a scope's result, so that they outlive it. */
+  /** A layer's cached tensors: for the result of the scope that wrote them, so that they outlive it. */
+  layer(layer: number): readonly Tensor[] {
+    const held = this.#layers[layer];
+    return held === undefined ? [] : [held.k, held.v];
+  }
+
+  /** Every cached tensor, likewise. */
   tensors(): Tensor[] {
     return this.#layers.flatMap(({ k, v }) => [k, v]);
   }

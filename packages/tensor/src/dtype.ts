@@ -75,7 +75,9 @@ export function bytesOf(spec: Spec): number {
 
 /** Whether two shapes are equal, size by size. */
 export function sameShape(a: readonly number[], b: readonly number[]): boolean {
-  return a.length === b.length && a.every((d, i) => d === b[i]);
+  if (a.length !== b.length) return false;
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
+  return true;
 }
 
 /** "2×8×64", or "scalar". */

@@ -175,12 +175,15 @@ function record(op: Op<any>, kernel: AnyKernel | undefined, backend: Backend, r:
 }
 
 function backendOf(op: string, inputs: Named<Tensor>): Backend {
-  const [first, ...rest] = Object.values(inputs);
-  if (first === undefined) throw new FtError("input", `[${op}] has no inputs`, "pass a tensor");
-  for (const x of rest)
-    if (x.backend !== first.backend)
-      throw new FtError("backend", `[${op}] inputs on ${first.backend.name} and ${x.backend.name}`, "move one of them");
-  return first.backend;
+  let backend: Backend | undefined;
+  for (const name in inputs) {
+    const other = inputs[name]!.backend;
+    backend ??= other;
+    if (other !== backend)
+      throw new FtError("backend", `[${op}] inputs on ${backend.name} and ${other.name}`, "move one of them");
+  }
+  if (backend === undefined) throw new FtError("input", `[${op}] has no inputs`, "pass a tensor");
+  return backend;
 }
 
 function checkDifferentiable(op: Op<any>, edges: Named<Edge | undefined>, inside: boolean): void {
@@ -214,8 +217,9 @@ function pick<V>(which: { readonly [name: string]: boolean | undefined }, from: 
   return Object.fromEntries(Object.entries(from).filter(([name]) => which[name] === true));
 }
 
+/** Plain loops here and in dtype.ts: they run a dozen times an op, and a decoded token is some hundred ops. */
 function mapValues<V, W>(record: Named<V>, fn: (value: V, name: string) => W): Named<W> {
   const out: Named<W> = {};
-  for (const [name, value] of Object.entries(record)) out[name] = fn(value, name);
+  for (const name in record) out[name] = fn(record[name]!, name);
   return out;
 }

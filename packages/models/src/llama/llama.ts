@@ -121,7 +121,7 @@ export class Llama implements CausalLm {
           const held = cache.write(i, start, k, v);
           return cachedAttention(q, held.k, held.v, start, { scale: this.#scale });
         };
-        x = scope(() => ({ x: block.forward(x, positions, frequencies, attend), kept: cache.tensors() })).x;
+        x = scope(() => ({ x: block.forward(x, positions, frequencies, attend), kept: cache.layer(i) })).x;
       }
       const last = slice(rmsNorm(x, norm, this.config.rmsNormEps), "seq", -1);
       return { y: linear(last, head).as("batch", "last", "vocab"), kept: cache.tensors() };

@@ -52,12 +52,12 @@ export const linearOp: Op<LinearShape> = defineOp<LinearShape>({
 
 /**
  * x · weightᵀ + bias, weight [out, in] as in PyTorch and safetensors.
- * The weight's dtype is its storage and may be narrower than x: products and sums are f32 (f64 for f64) either way.
+ * The dtypes of weight and bias are their storage and may be narrower than x's: products and sums are f32 (f64 for f64) either way.
  */
-export function linear<D extends FloatDType, W extends FloatDType, B extends Axes, I extends string, O extends string>(
+export function linear<D extends FloatDType, B extends Axes, I extends string, O extends string>(
   x: Tensor<D, readonly [...B, I]>,
-  weight: Tensor<W, readonly [O, NoInfer<I>]>,
-  bias?: Tensor<NoInfer<W>, readonly [NoInfer<O>]>,
+  weight: Tensor<FloatDType, readonly [O, NoInfer<I>]>,
+  bias?: Tensor<FloatDType, readonly [NoInfer<O>]>,
 ): Tensor<D, readonly [...B, O]> {
   const axes = { y: [...x.axes.slice(0, -1), ...weight.axes.slice(0, 1)] };
   return run(linearOp, { in: { x, weight, ...(bias && { bias }) }, attrs: {}, axes }).y;
