@@ -5,7 +5,7 @@
 #include "ft.h"
 #undef FT_KERNEL
 
-#include "gemm.c"
+#include "gemm/gemm.c"
 #include "elementwise.c"
 #include "rows.c"
 #include "attention.c"

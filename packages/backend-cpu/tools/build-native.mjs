@@ -93,7 +93,8 @@ export async function buildNative({ env = process.env, out = join(root, "build")
   const extra = env.CFLAGS?.split(/\s+/).filter(Boolean) ?? [];
   const hash = createHash("sha256");
   hash.update(JSON.stringify([compiler.name, compiler.version, process.platform, process.arch, COMMON, extra, list]));
-  for (const file of readdirSync(kernels).sort()) hash.update(`\0${file}\0`).update(readFileSync(join(kernels, file)));
+  const sources = readdirSync(kernels, { recursive: true, encoding: "utf8" }).filter((file) => /\.[ch]$/.test(file));
+  for (const file of sources.sort()) hash.update(`\0${file}\0`).update(readFileSync(join(kernels, file)));
   const stamp = hash.digest("hex");
   const stampFile = `${library}.stamp`;
   if (existsSync(library) && existsSync(stampFile) && readFileSync(stampFile, "utf8") === stamp) {

@@ -1,0 +1,70 @@
+/* C = alpha * op(A) . op(B) + beta * C.
+ *
+ * Goto's method (Goto and van de Geijn, "Anatomy of High-Performance Matrix Multiplication", 2008) as BLIS arranges it:
+ * operands are copied into panels, a register tile of MR rows by two vectors runs over them. Departures:
+ *   - rows are cut into tiles of nearly equal height, with a micro-kernel for each height: no waste at the lower edge;
+ *   - threads share no packed panel: a cache line that travels between cores costs more than packing it twice;
+ *   - an operand that would be read only once or a few times after packing is read where it lies.
+ * An element of C is the same chain of multiply-adds over the same blocks of K whatever tile, region or thread makes it;
+ * blocks of K depend on K alone. So no thread count, and none of the choices above, changes a bit.
+ */
+#include "region.h"
+#include "thin.h"
+
+static void run_product(product *g) {
+  if (g->M <= 0 || g->N <= 0) return;
+  if (g->M <= GEMM_THIN && g->A.k == 1 && g->B.k == 1 && g->B.outer != 1) {
+    ft_parallel(ceil_div(g->N, THIN_COLUMNS), dots_task, g);
+    return;
+  }
+  if (g->M <= GEMM_THIN / 2 && g->B.outer == 1) {
+    ft_parallel(ceil_div(g->N, THIN_STRIP), strip_task, g);
+    return;
+  }
+  g->blocks = FT_MAX(1, ceil_div(g->K, GEMM_KC));
+  g->tiles = ceil_div(g->M, MR);
+  g->panels = ceil_div(g->N, NR);
+  int threads = ft_threads_active();
+  /* below some ten microseconds of work waking another thread costs more than it saves */
+  if ((double)g->M * (double)g->N * (double)g->K < 5e5) threads = 1;
+  choose_grid(g, threads);
+  ft_parallel(g->across_m * g->across_n, region_task, g);
+}
+
+static void gemm_call(int64_t M, int64_t N, int64_t K, const float *A, int64_t lda, int transA, const float *B, int64_t ldb,
+                      int transB, float *C, int64_t ldc, float alpha, int beta) {
+  product g = {.M = M, .N = N, .K = K, .C = C, .ldc = ldc, .alpha = alpha, .beta = beta};
+  g.A = transA ? (operand){A, 1, lda} : (operand){A, lda, 1};
+  g.B = transB ? (operand){B, ldb, 1} : (operand){B, 1, ldb};
+  run_product(&g);
+}
+
+void K(ft_gemm_f32)(int64_t M, int64_t N, int64_t K, const float *A, int64_t lda, int transA, const float *B, int64_t ldb,
+                    int transB, float *C, int64_t ldc, float alpha, int beta) {
+  gemm_call(M, N, K, A, lda, transA, B, ldb, transB, C, ldc, alpha, beta);
+}
+
+typedef struct {
+  int64_t M, N, K;
+  const float *A, *B;
+  float *C;
+  int64_t lda, ldb, ldc, strideA, strideB, strideC;
+  int transA, transB, beta;
+  float alpha;
+} batch;
+
+static void batch_task(void *arg, int64_t i) {
+  const batch *g = arg;
+  gemm_call(g->M, g->N, g->K, g->A + i * g->strideA, g->lda, g->transA, g->B + i * g->strideB, g->ldb, g->transB,
+            g->C + i * g->strideC, g->ldc, g->alpha, g->beta);
+}
+
+void K(ft_gemm_batched_f32)(int64_t count, int64_t M, int64_t N, int64_t K, const float *A, int64_t lda, int transA,
+                            int64_t strideA, const float *B, int64_t ldb, int transB, int64_t strideB, float *C, int64_t ldc,
+                            int64_t strideC, float alpha, int beta) {
+  batch g = {M, N, K, A, B, C, lda, ldb, ldc, strideA, strideB, strideC, transA, transB, beta, alpha};
+  /* enough products: one task each; few: every product on all threads. The bytes are the same. */
+  if (count >= ft_threads_active()) ft_parallel(count, batch_task, &g);
+  else
+    for (int64_t i = 0; i < count; i++) batch_task(&g, i);
+}

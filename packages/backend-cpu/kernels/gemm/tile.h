@@ -1,0 +1,90 @@
+/* Micro-kernels: a register tile of C, for every height and width and every way A may lie. */
+#ifndef FT_GEMM_TILE_H
+#define FT_GEMM_TILE_H
+#include "product.h"
+
+#if MR == 14
+#define EACH_ROW(F) F(0) F(1) F(2) F(3) F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11) F(12) F(13)
+#else
+#define EACH_ROW(F) F(0) F(1) F(2) F(3) F(4) F(5)
+#endif
+
+/* c[mr][nv vectors] = alpha * sum_k a[k][mr] * b[k][nv vectors] (+ c). mr and nv are constants where this is inlined, so
+ * rows from mr on vanish. `ar` and `ak` are A's distances along rows and K. Rows are addressed from every third one:
+ * base, base + ar and base + 2 ar are plain x86 addresses. */
+#define ROW_DECLARE(i) vf x##i = {0}, y##i = {0};
+#define ROW_FETCH(i)                                                                                                   \
+  if (i < mr) {                                                                                                        \
+    __builtin_prefetch(c + i * ldc, 1);                                                                                \
+    if (nv > 1) __builtin_prefetch(c + i * ldc + NR - 1, 1);                                                           \
+  }
+#define ROW_STEP(i)                                                                                                    \
+  if (i < mr) {                                                                                                        \
+    vf s = splat(base[i / 3][(i % 3) * ar]);                                                                           \
+    PIN(s);                                                                                                            \
+    x##i = vfma(s, b0, x##i);                                                                                          \
+    if (nv > 1) y##i = vfma(s, b1, y##i);                                                                              \
+  }
+#define ROW_STORE(i)                                                                                                   \
+  if (i < mr) {                                                                                                        \
+    float *d = c + i * ldc;                                                                                            \
+    x##i *= scale;                                                                                                     \
+    if (add) x##i += load(d);                                                                                          \
+    store(d, x##i);                                                                                                    \
+    if (nv > 1) {                                                                                                      \
+      y##i *= scale;                                                                                                   \
+      if (add) y##i += load(d + VL);                                                                                   \
+      store(d + VL, y##i);                                                                                             \
+    }                                                                                                                  \
+  }
+FT_INLINE void tile(const int mr, const int nv, int64_t k, const float *a, int64_t ar, int64_t ak, const float *b,
+                    int64_t bk, float *c, int64_t ldc, float alpha, int add) {
+  const float *base[(MR + 2) / 3];
+  for (int i = 0; i < (MR + 2) / 3; i++) base[i] = a + 3 * i * ar;
+  EACH_ROW(ROW_DECLARE)
+  EACH_ROW(ROW_FETCH)
+  for (; k > 0; k--, b += bk) {
+    vf b0 = load(b), b1 = b0;
+    PIN(b0);
+    if (nv > 1) {
+      b1 = load(b + VL);
+      PIN(b1);
+    }
+    EACH_ROW(ROW_STEP)
+    for (int i = 0; i < (MR + 2) / 3; i++) base[i] += ak;
+  }
+#if defined(__x86_64__) || defined(__aarch64__)
+  __asm__("" : "+r"(c), "+r"(ldc)); /* the addresses of the prefetch shall not occupy registers through the loop */
+#endif
+  vf scale = splat(alpha);
+  EACH_ROW(ROW_STORE)
+}
+
+typedef void tile_fn(int64_t k, const float *a, int64_t ar, int64_t ak, const float *b, int64_t bk, float *c, int64_t ldc,
+                     float alpha, int add);
+#define DEFINE_TILE(name, i, nv, row, step)                                                                            \
+  static void name##i(int64_t k, const float *a, int64_t ar, int64_t ak, const float *b, int64_t bk, float *c,         \
+                      int64_t ldc, float alpha, int add) {                                                             \
+    (void)ar, (void)ak;                                                                                                \
+    tile(i + 1, nv, k, a, row, step, b, bk, c, ldc, alpha, add);                                                       \
+  }
+#define DEFINE_TILES(i)                                                                                                \
+  DEFINE_TILE(packed1_, i, 1, 1, i + 1)                                                                                \
+  DEFINE_TILE(packed2_, i, 2, 1, i + 1)                                                                                \
+  DEFINE_TILE(rows1_, i, 1, ar, 1)                                                                                     \
+  DEFINE_TILE(rows2_, i, 2, ar, 1)                                                                                     \
+  DEFINE_TILE(cols1_, i, 1, 1, ak)                                                                                     \
+  DEFINE_TILE(cols2_, i, 2, 1, ak)
+EACH_ROW(DEFINE_TILES)
+#define NAME_PACKED1(i) packed1_##i,
+#define NAME_PACKED2(i) packed2_##i,
+#define NAME_ROWS1(i) rows1_##i,
+#define NAME_ROWS2(i) rows2_##i,
+#define NAME_COLS1(i) cols1_##i,
+#define NAME_COLS2(i) cols2_##i,
+enum { PACKED, ROWS, COLS };
+static tile_fn *const tiles[3][2][MR] = {{{EACH_ROW(NAME_PACKED1)}, {EACH_ROW(NAME_PACKED2)}},
+                                         {{EACH_ROW(NAME_ROWS1)}, {EACH_ROW(NAME_ROWS2)}},
+                                         {{EACH_ROW(NAME_COLS1)}, {EACH_ROW(NAME_COLS2)}}};
+
+#endif
