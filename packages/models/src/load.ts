@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { DenseLinear, inverseFrequencies } from "@ft/nn";
-import { type Axes, type Backend, FtError, type Parameter, tensor, type WideDType } from "@ft/tensor";
+import { type Axes, type Backend, type FloatDType, FtError, type Parameter, tensor, type WideDType } from "@ft/tensor";
 import { loadTensor, openWeights, readJsonFile, type WeightSource } from "@ft/weights";
 import { configFromGguf } from "./config/from-gguf.ts";
 import { configFromHf } from "./config/from-hf.ts";
@@ -10,24 +10,31 @@ import { Llama } from "./llama/llama.ts";
 import { hasBias, type Projection } from "./llama/names.ts";
 import { weightMap } from "./llama/weight-map.ts";
 
-/** Where loadModel puts the weights, and in which dtype. */
+/** Where loadModel puts the weights, and in which dtypes. */
 export interface LoadModelOptions {
   readonly backend: Backend;
-  /** what weights are held and activations computed in; f64 is for gradient checks */
+  /** what activations are computed in, f32 by default; f64 is for gradient checks */
   readonly dtype?: WideDType;
+  /**
+   * what matrices are held in: as the file has them (bf16 and f16 stay half the size, blocks of GGUF become `dtype`), or
+   * widened. What trains should be f32: 16 bits swallow small updates. Norms and biases are always held in `dtype`.
+   */
+  readonly weights?: "stored" | FloatDType;
 }
 
-type Weight = <const A extends Axes>(name: string, axes: A) => Promise<Parameter<WideDType, A>>;
+type Weight = <const A extends Axes>(name: string, axes: A) => Promise<Parameter<FloatDType, A>>;
 
 /** A causal language model from a Hugging Face folder (config.json and safetensors) or a .gguf file. */
-export async function loadModel(path: string, { backend, dtype = "f32" }: LoadModelOptions): Promise<Llama> {
+export async function loadModel(path: string, options: LoadModelOptions): Promise<Llama> {
+  const { backend, dtype = "f32", weights = dtype === "f64" ? "f64" : "stored" } = options;
   await using source = await openWeights(path);
   const config = await readConfig(path, source);
   const stored = weightMap(source, config);
   const made: Disposable[] = [];
   const weight: Weight = async (name, axes) => {
     const { name: at, ...rest } = stored.get(name) ?? { name };
-    const loaded = await loadTensor(source, at, backend, { dtype, axes, ...rest });
+    const held = axes.length === 1 ? dtype : weights === "stored" ? storedDtype(source, at, backend, dtype) : weights;
+    const loaded = await loadTensor(source, at, backend, { dtype: held, axes, ...rest });
     made.push(loaded);
     return loaded;
   };
@@ -43,6 +50,12 @@ export async function loadModel(path: string, { backend, dtype = "f32" }: LoadMo
     for (const loaded of made) loaded[Symbol.dispose]();
     throw error;
   }
+}
+
+/** The file's own dtype where it is a half that the backend can hold; otherwise `wide`. */
+function storedDtype(source: WeightSource, name: string, backend: Backend, wide: WideDType): FloatDType {
+  const host = source.tensors.get(name)?.host;
+  return (host === "bf16" || host === "f16") && backend.dtypes.has(host) ? host : wide;
 }
 
 async function loadBlock(config: LlamaConfig, layer: number, weight: Weight): Promise<LlamaBlock> {

@@ -40,6 +40,24 @@ describe("loadModel", () => {
     expectClose(await realLogits(model, packed), want, { relative: 1e-5, reason: "the golden values are float32" });
   });
 
+  it.each(["bf16", "f16"] as const)(
+    "keeps a %s file's matrices as they are, with the logits of widened ones",
+    async (dtype) => {
+      const [folder, from] = [await scratch(), goldenFolder("llama-bias")];
+      const backend = await createCpuBackend();
+      using original = await loadModel(from, { backend });
+      await saveModel(original, folder, { from, dtype });
+      using narrow = await loadModel(folder, { backend });
+      using wide = await loadModel(folder, { backend, weights: "f32" });
+      for (const [name, { dtype: held, shape }] of narrow.parameters())
+        expect(held, name).toBe(shape.length > 1 ? dtype : "f32");
+      for (const [name, { dtype: held }] of wide.parameters()) expect(held, name).toBe("f32");
+      const batch = goldenBatch(goldenJson("llama-bias").packed);
+      // every product is made of the same f32 numbers in the same order
+      expect(await realLogits(narrow, batch)).toEqual(await realLogits(wide, batch));
+    },
+  );
+
   it("leaves nothing behind when it fails half way", async () => {
     const folder = await scratch();
     await cp(goldenFolder("llama-gqa"), folder, { recursive: true });
@@ -145,7 +163,7 @@ describe("saveModel", () => {
     await saveModel(model, folder, { from, dtype: "bf16" });
     const { dtype, torch_dtype } = JSON.parse(await readFile(join(folder, "config.json"), "utf8"));
     expect([dtype, torch_dtype]).toEqual(["bfloat16", "bfloat16"]);
-    using again = await loadModel(folder, { backend: await createCpuBackend() });
+    using again = await loadModel(folder, { backend: await createCpuBackend(), weights: "f32" });
     for (const [name, value] of model.parameters()) {
       const [exact, rounded] = [await value.read(), await again.parameters().get(name)!.read()];
       // 8 significant bits, rounded to nearest: within 2^-8 of the value

@@ -101,6 +101,13 @@ export function checkOptions<B extends TrainBatch>(options: TrainOptions<B>): vo
   const { parameters, batches, evaluate, earlyStopping, checkpoint } = options;
   if (parameters.size === 0)
     throw new FtError("config", "there are no parameters to train", "pass the trainable parameters of the model");
+  for (const [name, { dtype }] of parameters)
+    if (dtype === "bf16" || dtype === "f16")
+      throw new FtError(
+        "config",
+        `${name} is ${dtype}: most updates of a fine-tune are smaller than its spacing and would be lost`,
+        'train f32 weights: loadModel(path, { backend, weights: "f32" })',
+      );
   if (options.maxSteps === undefined && options.epochs === undefined)
     throw new FtError("config", "neither maxSteps nor epochs is given", "say how long to train");
   count("maxSteps", options.maxSteps);

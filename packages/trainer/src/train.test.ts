@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { type CpuBackend, createCpuBackend } from "@ft/backend-cpu";
 import { adamw, constant, type Optimizer, sgd } from "@ft/optim";
-import { memory, scalar, type Tensor } from "@ft/tensor";
+import { memory, parameter, scalar, type Tensor } from "@ft/tensor";
 import { scale } from "@ft/tensor/ops";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { failure } from "../test/play.ts";
@@ -54,6 +54,13 @@ test("it learns, and reports every step", async () => {
   const perEpoch = (key: "tokens" | "targetTokens") => all.slice(0, 4).reduce((sum, event) => sum + event[key], 0);
   expect(perEpoch("tokens")).toBe(rows.reduce((sum, row) => sum + row.tokens.length, 0));
   expect(perEpoch("targetTokens")).toBe(rows.reduce((sum, row) => sum + row.tokens.length - 2, 0));
+});
+
+test.each(["bf16", "f16"] as const)("weights in %s are refused, by name", async (dtype) => {
+  using weight = parameter(cpu, dtype, ["out", "in"], [1, 2], new Uint16Array(2));
+  const parameters = new Map([["up.weight", weight]]);
+  const found = await failure(collect({ ...base(), parameters }));
+  expect(found.message).toMatch(new RegExp(`up.weight is ${dtype}.*lost`));
 });
 
 test("every micro-batch is announced with its place and a draw of its own", async () => {

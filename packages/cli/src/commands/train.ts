@@ -32,7 +32,7 @@ export async function trainCommand(
   const backend = await openBackend(given.backend, given.threads);
   const tokenizer = await openTokenizer(given.model);
   const template = await openTemplate(tokenizer, given.chatTemplate);
-  using model = await loadModel(given.model, { backend });
+  using model = await loadModel(given.model, { backend, weights: given.method === "full" ? "f32" : "stored" });
   checkVocabulary(tokenizer, model.config.vocabSize, given.model);
   const config = settle(given, { context: model.config.maxPositions });
   const rows = await prepareRows(config, tokenizer, template);

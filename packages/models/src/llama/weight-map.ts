@@ -1,4 +1,4 @@
-import { FtError } from "@ft/tensor";
+import { type DataOf, type FloatDType, FtError } from "@ft/tensor";
 import type { WeightSource } from "@ft/weights";
 import type { LlamaConfig } from "../config/llama-config.ts";
 import { ggufName, parameterShapes } from "./names.ts";
@@ -8,7 +8,7 @@ import { unpermuteRows } from "./unpermute.ts";
 export interface StoredWeight {
   readonly name: string;
   readonly shape: readonly number[];
-  readonly transform?: <T extends Float32Array<ArrayBuffer> | Float64Array<ArrayBuffer>>(data: T) => T;
+  readonly transform?: <T extends DataOf[FloatDType]>(data: T) => T;
 }
 
 /** The weights of a model by Hugging Face name, after checking that the file holds all of them and nothing else. */
