@@ -60,29 +60,11 @@ typedef struct {
   void *out;
 } conversion;
 
-FT_INLINE uint32_t bits_of(float x) {
-  uint32_t u;
-  memcpy(&u, &x, 4);
-  return u;
-}
-FT_INLINE float float_of(uint32_t u) {
-  float x;
-  memcpy(&x, &u, 4);
-  return x;
-}
 FT_INLINE uint16_t to_bf16(float x) {
   uint32_t u = bits_of(x), rounded = (u + 0x7fff + ((u >> 16) & 1)) >> 16, quiet = (u >> 16) | 0x40;
   return (uint16_t)((u & 0x7fffffff) > 0x7f800000 ? quiet : rounded);
 }
-/* Half precision without branches. Widening: shifted into place, the exponent is corrected by a multiplication, which also
- * normalises subnormals. Narrowing: subnormal results are rounded by adding a power of two whose last place is theirs. */
-FT_INLINE float from_f16(uint16_t h) {
-  uint32_t sign = (uint32_t)(h & 0x8000) << 16, rest = (uint32_t)(h & 0x7fff) << 13;
-  uint32_t special = rest >= 0x0f800000 ? 0x70000000 : 0; /* Inf and NaN keep a full exponent */
-  float scaled = float_of(rest) * 0x1p112f;
-  uint32_t quiet = rest > 0x0f800000 ? 0x00400000 : 0;
-  return float_of(sign | (special ? rest | special | quiet : bits_of(scaled)));
-}
+/* Without branches: a subnormal result is rounded by adding a power of two whose last place is its own. */
 FT_INLINE uint16_t to_f16(float x) {
   uint32_t u = bits_of(x), sign = (u >> 16) & 0x8000, a = u & 0x7fffffff;
   uint32_t normal = (a - 0x38000000 + 0xfff + ((a >> 13) & 1)) >> 13;
@@ -105,7 +87,6 @@ FT_INLINE uint16_t to_f16(float x) {
     conversion g = {n, x, out};                                                                                        \
     ft_parallel(ceil_div(n, CHUNK), name##_task, &g);                                                                  \
   }
-#define WIDEN_BF16(h) float_of((uint32_t)(h) << 16)
 #if defined(__F16C__)
 #define FAST_FROM_F16                                                                                                  \
   for (; i + 8 <= end; i += 8) _mm256_storeu_ps(out + i, _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)(x + i))));
@@ -115,7 +96,7 @@ FT_INLINE uint16_t to_f16(float x) {
 #define FAST_FROM_F16
 #define FAST_TO_F16
 #endif
-DEFINE_CAST(ft_cast_bf16_f32, uint16_t, float, WIDEN_BF16, )
+DEFINE_CAST(ft_cast_bf16_f32, uint16_t, float, from_bf16, )
 DEFINE_CAST(ft_cast_f32_bf16, float, uint16_t, to_bf16, )
 DEFINE_CAST(ft_cast_f16_f32, uint16_t, float, from_f16, FAST_FROM_F16)
 DEFINE_CAST(ft_cast_f32_f16, float, uint16_t, to_f16, FAST_TO_F16)

@@ -21,6 +21,15 @@ FT_KERNEL(void, ft_gemm_f32,
            float *C, int64_t ldc, float alpha, int beta),
           (M, N, K, A, lda, transA, B, ldb, transB, C, ldc, alpha, beta))
 
+/* The same with B as weights are stored: `storage` 0 f32, 1 bf16, 2 f16. A stored [N,K] with transB is a layer's forward,
+ * the same matrix without it its input gradient. Unpacked on the way; the result is that of ft_gemm_f32 on the unpacked
+ * matrix, bit for bit. Returns 0; -1 without memory; -2 for a storage or kind of product that there is not. */
+FT_KERNEL(int, ft_gemm,
+          (int64_t M, int64_t N, int64_t K, const float *A, int64_t lda, int transA, const void *B, int storage,
+           const float *scales, int64_t block, int64_t ldb, int transB, float *C, int64_t ldc, float alpha, int beta,
+           int products),
+          (M, N, K, A, lda, transA, B, storage, scales, block, ldb, transB, C, ldc, alpha, beta, products))
+
 /* `batch` products of one shape; strides in elements from one matrix to the next (0 repeats an operand). */
 FT_KERNEL(void, ft_gemm_batched_f32,
           (int64_t batch, int64_t M, int64_t N, int64_t K, const float *A, int64_t lda, int transA, int64_t strideA,
@@ -89,10 +98,11 @@ FT_KERNEL(void, ft_rope,
            float sign, float *out),
           (x, positions, inv_freq, tokens, heads, d, sign, out))
 
-/* out[i,:] = table[ids[i],:]. Returns -1, or the first i whose id is outside [0, vocab), and then writes nothing. */
+/* out[i,:] = table[ids[i],:], the table stored as in ft_gemm. Returns -1, or the first i whose id is outside [0, vocab), and then writes nothing. */
 FT_KERNEL(int64_t, ft_embedding,
-          (const float *table, int64_t vocab, const int32_t *ids, int64_t n, int64_t h, float *out),
-          (table, vocab, ids, n, h, out))
+          (const void *table, int storage, const float *scales, int64_t block, int64_t vocab, const int32_t *ids, int64_t n,
+           int64_t h, float *out),
+          (table, storage, scales, block, vocab, ids, n, h, out))
 
 /* dtable[vocab,h] = sum of dy[i,:] over ids[i], in order of i; negative ids are skipped. Returns -1, or the first i whose
  * id is >= vocab, and then writes nothing. */
@@ -126,13 +136,13 @@ FT_KERNEL(void, ft_attention_cached,
 /* ---- loss ---- */
 
 /* Head and cross-entropy in one: over rows with targets[i] >= 0, *loss = sum of logsumexp(w x_i) - (w x_i)[targets[i]] in
- * f64 and row order, *count = how many. x [rows,h], w [vocab,h]. Logits exist for `chunk` rows at a time (allocated for
+ * f64 and row order, *count = how many. x [rows,h], w [vocab,h], stored as in ft_gemm. Logits exist for `chunk` rows at a time (allocated for
  * the call). Gradients of the sum, each may be null: dx [rows,h] written whole (0 in rows without target), dw [vocab,h]
  * added to. Returns 0; -1 without memory; -2 if a target is >= vocab (nothing is written then). */
 FT_KERNEL(int, ft_cross_entropy,
-          (const float *x, const float *w, const int32_t *targets, int64_t rows, int64_t h, int64_t vocab, int64_t chunk,
-           double *loss, double *count, float *dx, float *dw),
-          (x, w, targets, rows, h, vocab, chunk, loss, count, dx, dw))
+          (const float *x, const void *w, int storage, const float *scales, int64_t block, const int32_t *targets,
+           int64_t rows, int64_t h, int64_t vocab, int64_t chunk, double *loss, double *count, float *dx, float *dw),
+          (x, w, storage, scales, block, targets, rows, h, vocab, chunk, loss, count, dx, dw))
 
 /* ---- optimizers: in place, the formulas of torch.optim in f32 ---- */
 

@@ -2,7 +2,7 @@
  * forgotten, so that rows x vocabulary never exists. Rows without a target cost nothing. */
 
 typedef struct {
-  const float *x, *w;
+  const float *x;
   const int32_t *targets;
   const int64_t *row; /* the rows of this chunk */
   float *xs, *logits, *dxs, *dx;
@@ -57,8 +57,10 @@ static void softmax_task(void *arg, int64_t i) {
   row[target] -= 1;
 }
 
-int K(ft_cross_entropy)(const float *x, const float *w, const int32_t *targets, int64_t rows, int64_t h, int64_t vocab,
-                        int64_t chunk, double *loss, double *count, float *dx, float *dw) {
+int K(ft_cross_entropy)(const float *x, const void *w, int storage, const float *scales, int64_t block,
+                        const int32_t *targets, int64_t rows, int64_t h, int64_t vocab, int64_t chunk, double *loss,
+                        double *count, float *dx, float *dw) {
+  stored head = {w, h, storage, scales, block};
   int64_t used = 0;
   for (int64_t i = 0; i < rows; i++) {
     if (targets[i] >= vocab) return -2;
@@ -80,13 +82,16 @@ int K(ft_cross_entropy)(const float *x, const float *w, const int32_t *targets, 
     int64_t chunks = ceil_div(used, chunk);
     for (int64_t c = 0; c < chunks; c++) {
       int64_t first = cut(used, chunks, c), n = cut(used, chunks, c + 1) - first;
-      head_loss g = {x, w, targets, row + first, xs, logits, dxs, dx, row_loss, n, h, vocab, dx || dw};
+      head_loss g = {x, targets, row + first, xs, logits, dxs, dx, row_loss, n, h, vocab, dx || dw};
       ft_parallel(n, gather_task, &g);
-      gemm_call(n, vocab, h, xs, h, 0, w, h, 1, logits, vocab, 1, 0);
+      if (gemm_stored(n, vocab, h, xs, h, 0, &head, 1, logits, vocab, 1, 0)) {
+        status = -1;
+        break;
+      }
       ft_parallel(n, softmax_task, &g);
       for (int64_t i = 0; i < n; i++) *loss += row_loss[i];
       if (dx) {
-        gemm_call(n, h, vocab, logits, vocab, 0, w, h, 0, dxs, h, 1, 0);
+        gemm_stored(n, h, vocab, logits, vocab, 0, &head, 0, dxs, h, 1, 0); /* stored this way round it needs no memory */
         ft_parallel(n, scatter_task, &g);
       }
       if (dw) gemm_call(vocab, h, n, logits, vocab, 1, xs, h, 0, dw, h, 1, 1);

@@ -109,7 +109,8 @@ void K(ft_rope)(const float *x, const int32_t *positions, const float *inv_freq,
 }
 
 typedef struct {
-  const float *from;
+  const float *from; /* dy */
+  stored table;
   const int32_t *ids;
   float *out;
   int64_t n, h, vocab;
@@ -119,13 +120,13 @@ static void embedding_task(void *arg, int64_t task) {
   const lookup *g = arg;
   int64_t end = FT_MIN(g->n, (task + 1) * ROWS_PER_TASK);
   for (int64_t i = task * ROWS_PER_TASK; i < end; i++)
-    memcpy(g->out + i * g->h, g->from + (int64_t)g->ids[i] * g->h, (size_t)g->h * 4);
+    unpack(&g->table, g->ids[i], 0, g->h, g->out + i * g->h);
 }
 
-int64_t K(ft_embedding)(const float *table, int64_t vocab, const int32_t *ids, int64_t n, int64_t h, float *out) {
+int64_t K(ft_embedding)(const void *table, int storage, const float *scales, int64_t block, int64_t vocab, const int32_t *ids, int64_t n, int64_t h, float *out) {
   for (int64_t i = 0; i < n; i++)
     if (ids[i] < 0 || ids[i] >= vocab) return i;
-  lookup g = {table, ids, out, n, h, vocab};
+  lookup g = {.table = {table, h, storage, scales, block}, .ids = ids, .out = out, .n = n, .h = h, .vocab = vocab};
   ft_parallel(ceil_div(n, ROWS_PER_TASK), embedding_task, &g);
   return -1;
 }
@@ -145,7 +146,7 @@ static void embedding_bwd_task(void *arg, int64_t task) {
 int64_t K(ft_embedding_bwd)(const float *dy, const int32_t *ids, int64_t n, int64_t h, int64_t vocab, float *dtable) {
   for (int64_t i = 0; i < n; i++)
     if (ids[i] >= vocab) return i;
-  lookup g = {dy, ids, dtable, n, h, vocab};
+  lookup g = {.from = dy, .ids = ids, .out = dtable, .n = n, .h = h, .vocab = vocab};
   ft_parallel(ceil_div(h, STRIP), embedding_bwd_task, &g);
   return -1;
 }

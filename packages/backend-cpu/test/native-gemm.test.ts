@@ -1,41 +1,7 @@
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
+import { type Case, cases, product, strides, upTo } from "./native-products.ts";
 import { available, expectWithin, native, property, sameOnThreads, values } from "./native-support.ts";
-
-interface Case {
-  m: number;
-  n: number;
-  k: number;
-  ta: 0 | 1;
-  tb: 0 | 1;
-  beta: 0 | 1;
-  alpha: number;
-  padding: number;
-}
-
-/** C and Σ|a·b| by plain loops in f64; what is written is what the kernel must agree with. */
-function product(c: Case, a: Float32Array, b: Float32Array, before: Float32Array): [Float64Array, Float64Array] {
-  const [lda, ldb, ldc] = strides(c);
-  const out = Float64Array.from(before);
-  const size = new Float64Array(before.length).fill(1);
-  for (let i = 0; i < c.m; i++)
-    for (let j = 0; j < c.n; j++) {
-      let sum = 0;
-      let absolute = 0;
-      for (let p = 0; p < c.k; p++) {
-        const term = a[c.ta ? p * lda + i : i * lda + p]! * b[c.tb ? j * ldb + p : p * ldb + j]!;
-        sum += term;
-        absolute += Math.abs(term);
-      }
-      out[i * ldc + j] = c.alpha * sum + (c.beta ? before[i * ldc + j]! : 0);
-      size[i * ldc + j] = Math.abs(c.alpha) * absolute + Math.abs(before[i * ldc + j]!) + 1e-6;
-    }
-  return [out, size];
-}
-
-function strides({ m, n, k, ta, tb, padding }: Case): [number, number, number] {
-  return [(ta ? m : k) + padding, (tb ? k : n) + padding, n + padding];
-}
 
 function check(c: Case): void {
   const [lda, ldb, ldc] = strides(c);
@@ -50,20 +16,6 @@ function check(c: Case): void {
   const [expected, size] = product(c, a, b, before);
   expectWithin(got!, expected, size, 4e-7); // relative to Σ|a·b|; the padding between rows must not change at all
 }
-
-const bit = fc.constantFrom<0 | 1>(0, 1);
-const cases = (m: fc.Arbitrary<number>, n: fc.Arbitrary<number>, k: fc.Arbitrary<number>): fc.Arbitrary<Case> =>
-  fc.record({
-    m,
-    n,
-    k,
-    ta: bit,
-    tb: bit,
-    beta: bit,
-    alpha: fc.constantFrom(1, 0.5, -3),
-    padding: fc.integer({ min: 0, max: 3 }),
-  });
-const upTo = (max: number, min = 1): fc.Arbitrary<number> => fc.integer({ min, max });
 
 describe.skipIf(!native).each(available)("gemm_f32 on %s", (level) => {
   beforeAll(() => void native!.select(level));

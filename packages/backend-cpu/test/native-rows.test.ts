@@ -89,7 +89,7 @@ describe.skipIf(!native).each(available)("row kernels on %s", (level) => {
     const ids = Int32Array.from({ length: 100 }, (_, i) => (i * 5) % vocab);
     const [out] = sameOnThreads(() => {
       const rows = new Float32Array(100 * h);
-      expect(k.embedding(table, vocab, ids, 100, h, rows)).toBe(-1);
+      expect(k.embedding(table, 0, null, 0, vocab, ids, 100, h, rows)).toBe(-1);
       return [rows];
     });
     for (const [i, id] of ids.entries())
@@ -98,7 +98,7 @@ describe.skipIf(!native).each(available)("row kernels on %s", (level) => {
       const wrong = ids.slice();
       wrong[42] = bad;
       const untouched = new Float32Array(100 * h).fill(5);
-      expect(k.embedding(table, vocab, wrong, 100, h, untouched)).toBe(42);
+      expect(k.embedding(table, 0, null, 0, vocab, wrong, 100, h, untouched)).toBe(42);
       expect(untouched.every((e) => e === 5)).toBe(true);
     }
   });

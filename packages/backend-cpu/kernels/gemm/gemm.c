@@ -34,14 +34,42 @@ static void run_product(product *g) {
 static void gemm_call(int64_t M, int64_t N, int64_t K, const float *A, int64_t lda, int transA, const float *B, int64_t ldb,
                       int transB, float *C, int64_t ldc, float alpha, int beta) {
   product g = {.M = M, .N = N, .K = K, .C = C, .ldc = ldc, .alpha = alpha, .beta = beta};
-  g.A = transA ? (operand){A, 1, lda} : (operand){A, lda, 1};
-  g.B = transB ? (operand){B, ldb, 1} : (operand){B, 1, ldb};
+  g.A = transA ? (operand){A, 1, lda, 0} : (operand){A, lda, 1, 0};
+  g.B = transB ? (operand){B, ldb, 1, 0} : (operand){B, 1, ldb, 0};
   run_product(&g);
+}
+
+/* with a weight as it is stored; returns 0, or -1 without memory */
+static int gemm_stored(int64_t M, int64_t N, int64_t K, const float *A, int64_t lda, int transA, const stored *w, int transB,
+                       float *C, int64_t ldc, float alpha, int beta) {
+  const float *plain = w->storage == STORED_F32 ? w->p : 0;
+  float *column = 0;
+  if (!plain && transB && w->ld == 1) { /* a vector: as f32 it would not be read as rows either */
+    if (!(plain = column = ft_alloc((size_t)(N + 1) * 4))) return -1;
+    for (int64_t i = 0; i < N; i++) unpack(w, i, 0, 1, column + i);
+  }
+  if (plain) gemm_call(M, N, K, A, lda, transA, plain, w->ld, transB, C, ldc, alpha, beta);
+  else {
+    product g = {.M = M, .N = N, .K = K, .C = C, .ldc = ldc, .alpha = alpha, .beta = beta};
+    g.A = transA ? (operand){A, 1, lda, 0} : (operand){A, lda, 1, 0};
+    g.B = transB ? (operand){0, w->ld, 1, w} : (operand){0, 1, w->ld, w};
+    run_product(&g);
+  }
+  ft_release(column);
+  return 0;
 }
 
 void K(ft_gemm_f32)(int64_t M, int64_t N, int64_t K, const float *A, int64_t lda, int transA, const float *B, int64_t ldb,
                     int transB, float *C, int64_t ldc, float alpha, int beta) {
   gemm_call(M, N, K, A, lda, transA, B, ldb, transB, C, ldc, alpha, beta);
+}
+
+int K(ft_gemm)(int64_t M, int64_t N, int64_t K, const float *A, int64_t lda, int transA, const void *B, int storage,
+               const float *scales, int64_t block, int64_t ldb, int transB, float *C, int64_t ldc, float alpha, int beta,
+               int products) {
+  if (storage < 0 || storage >= STORED_KINDS || products) return -2;
+  stored w = {B, ldb, storage, scales, block};
+  return gemm_stored(M, N, K, A, lda, transA, &w, transB, C, ldc, alpha, beta);
 }
 
 typedef struct {

@@ -43,8 +43,30 @@ static void pack_runs(const float *p, int64_t ld, int64_t w, int64_t k, float *d
   }
 }
 
+/* B is unpacked on the way. Where lines must be transposed they are unpacked into the first-level cache first. */
+FT_INLINE void unpack_lines_as(const int storage, const stored *m, int64_t row, int64_t column, int64_t w, int64_t k, float *d) {
+  for (int64_t i = 0; i < w; i++) unpack_as(storage, m, row + i, column, k, d + i * k);
+}
+FT_INLINE void unpack_runs_as(const int storage, const stored *m, int64_t row, int64_t column, int64_t w, int64_t k, float *d) {
+  if (w == NR) /* the usual width as a constant */
+    for (int64_t j = 0; j < k; j++) unpack_as(storage, m, row + j, column, NR, d + j * NR);
+  else
+    for (int64_t j = 0; j < k; j++) unpack_as(storage, m, row + j, column, w, d + j * NR);
+}
+
+static void pack_stored(const operand *m, int64_t i0, int64_t w, int64_t k0, int64_t k, float *d) {
+  if (m->k == 1) {
+    float lines[NR * GEMM_KC];
+    FOR_STORAGE(m->w, unpack_lines_as, m->w, i0, k0, w, k, lines)
+    pack_lines(lines, k, w, k, d, NR);
+  } else {
+    FOR_STORAGE(m->w, unpack_runs_as, m->w, k0, i0, w, k, d)
+  }
+}
+
 FT_INLINE void pack(const operand *m, int64_t i0, int64_t w, int64_t k0, int64_t k, float *d, int64_t stride) {
-  if (m->k == 1 && m->outer != 1) pack_lines(m->p + i0 * m->outer + k0, m->outer, w, k, d, stride);
+  if (m->w) pack_stored(m, i0, w, k0, k, d);
+  else if (m->k == 1 && m->outer != 1) pack_lines(m->p + i0 * m->outer + k0, m->outer, w, k, d, stride);
   else if (m->outer == 1) pack_runs(m->p + i0 + k0 * m->k, m->k, w, k, d, stride);
   if (w < stride)
     for (int64_t j = 0; j < k; j++)

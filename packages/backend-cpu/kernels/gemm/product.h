@@ -1,7 +1,7 @@
 /* What the parts of the matrix product share: block sizes, operands, how things are cut. */
 #ifndef FT_GEMM_PRODUCT_H
 #define FT_GEMM_PRODUCT_H
-#include "../vec.h"
+#include "../stored.h"
 
 #if VL == 16
 #define MR 14 /* 28 sums + 2 vectors of B + 1 broadcast, of 32 registers */
@@ -24,6 +24,7 @@
 typedef struct {
   const float *p;
   int64_t outer, k; /* distance between neighbours along M or N, and along K */
+  const stored *w;  /* where it must be unpacked (B only): the matrix; p is not used */
 } operand;
 
 typedef struct {

@@ -26,7 +26,7 @@ static void region(const product *g, int64_t t0, int64_t t1, int64_t p0, int64_t
   int64_t chunk_tiles = FT_MAX(1, GEMM_A_BYTES / (longest * MR * 4 + 1));
   int64_t column_blocks = ceil_div(p1 - p0, block_panels), chunks = ceil_div(t1 - t0, chunk_tiles);
   int a_in_place = p1 - p0 == 1 && (g->A.k == 1 || g->A.outer == 1);
-  int b_in_place = g->B.outer == 1 && t1 - t0 <= GEMM_DIRECT_TILES;
+  int b_in_place = g->B.outer == 1 && !g->B.w && t1 - t0 <= GEMM_DIRECT_TILES;
   int family = !a_in_place ? PACKED : g->A.k == 1 ? ROWS : COLS;
   float *a_pack = a_in_place ? 0 : ft_scratch(FT_SLOT_PACK_A, (size_t)(ceil_div(t1 - t0, chunks) * MR * longest + 64) * 4);
   float *b_pack = ft_scratch(FT_SLOT_PACK_B, (size_t)(ceil_div(p1 - p0, column_blocks) * NR * longest + 64) * 4);

@@ -5,8 +5,9 @@ import { allF32, type CpuContext, f32, i32 } from "../context.ts";
 export const embeddingKernel: Kernel<Embedding, CpuContext> = defineKernel(embeddingOp, {
   accepts: ({ in: specs, attrs }) => allF32(specs) && attrs.dtype === "f32",
   forward({ native }, { in: { table, ids }, out: { y } }) {
-    const at = native.embedding(f32(table), dim(table, 0), i32(ids), sizeOf(ids.shape), dim(table, 1), f32(y));
-    if (at >= 0) throw outside("embedding", `id ${i32(ids)[at]}`, dim(table, 0));
+    const [vocab, h] = [dim(table, 0), dim(table, 1)];
+    const at = native.embedding(f32(table), 0, null, 0, vocab, i32(ids), sizeOf(ids.shape), h, f32(y));
+    if (at >= 0) throw outside("embedding", `id ${i32(ids)[at]}`, vocab);
   },
   vjp({ native }, { kept: { ids }, grad: { y }, spec, into }) {
     const table = into("table");
@@ -26,6 +27,9 @@ export const linearCrossEntropyKernel: Kernel<LinearCrossEntropy, CpuContext> = 
     const code = native.cross_entropy(
       f32(x),
       f32(weight),
+      0,
+      null,
+      0,
       i32(targets),
       rows,
       h,

@@ -6,6 +6,11 @@ type F32 = Float32Array;
 type I32 = Int32Array;
 type U16 = Uint16Array;
 
+/** Elements as they lie in memory: f32; bf16 or f16 in 16-bit words. */
+export type Stored = F32 | U16;
+/** How they lie: 0 f32, 1 bf16, 2 f16. */
+export type Storage = 0 | 1 | 2;
+
 export interface NativeKernels {
   gemm_f32(
     ...args: [
@@ -24,6 +29,28 @@ export interface NativeKernels {
       beta: 0 | 1,
     ]
   ): void;
+  /** 0; -1 without memory; -2 for products the processor or the level in use does not have */
+  gemm(
+    ...args: [
+      m: number,
+      n: number,
+      k: number,
+      a: F32,
+      lda: number,
+      transA: 0 | 1,
+      b: Stored,
+      storage: Storage,
+      scales: F32 | null,
+      block: number,
+      ldb: number,
+      transB: 0 | 1,
+      c: F32,
+      ldc: number,
+      alpha: number,
+      beta: 0 | 1,
+      products: 0 | 1,
+    ]
+  ): number;
   gemm_batched_f32(
     ...args: [
       batch: number,
@@ -63,7 +90,19 @@ export interface NativeKernels {
   rmsnorm_bwd(x: F32, w: F32, rstd: F32, dy: F32, rows: number, h: number, dx: F32 | null, dw: F32 | null): void;
   rope(x: F32, positions: I32, invFreq: F32, tokens: number, heads: number, d: number, sign: 1 | -1, out: F32): void;
   /** -1, or the first i whose id is out of range */
-  embedding(table: F32, vocab: number, ids: I32, n: number, h: number, out: F32): number;
+  embedding(
+    ...args: [
+      table: Stored,
+      storage: Storage,
+      scales: F32 | null,
+      block: number,
+      vocab: number,
+      ids: I32,
+      n: number,
+      h: number,
+      out: F32,
+    ]
+  ): number;
   embedding_bwd(dy: F32, ids: I32, n: number, h: number, vocab: number, dtable: F32): number;
   attention_fwd(
     ...args: [
@@ -121,7 +160,10 @@ export interface NativeKernels {
   cross_entropy(
     ...args: [
       x: F32,
-      w: F32,
+      w: Stored,
+      storage: Storage,
+      scales: F32 | null,
+      block: number,
       targets: I32,
       rows: number,
       h: number,
@@ -171,6 +213,7 @@ export interface NativeKernels {
 export const prototypes: Readonly<Record<keyof NativeKernels, string>> = {
   gemm_f32:
     "void ft_gemm_f32(int64_t M, int64_t N, int64_t K, const float *A, int64_t lda, int transA, const float *B, int64_t ldb, int transB, float *C, int64_t ldc, float alpha, int beta)",
+  gemm: "int ft_gemm(int64_t M, int64_t N, int64_t K, const float *A, int64_t lda, int transA, const void *B, int storage, const float *scales, int64_t block, int64_t ldb, int transB, float *C, int64_t ldc, float alpha, int beta, int products)",
   gemm_batched_f32:
     "void ft_gemm_batched_f32(int64_t batch, int64_t M, int64_t N, int64_t K, const float *A, int64_t lda, int transA, int64_t strideA, const float *B, int64_t ldb, int transB, int64_t strideB, float *C, int64_t ldc, int64_t strideC, float alpha, int beta)",
   add_f32: "void ft_add_f32(const float *a, const float *b, float *out, int64_t n)",
@@ -194,7 +237,7 @@ export const prototypes: Readonly<Record<keyof NativeKernels, string>> = {
     "void ft_rmsnorm_bwd(const float *x, const float *w, const float *rstd, const float *dy, int64_t rows, int64_t h, float *dx, float *dw)",
   rope: "void ft_rope(const float *x, const int32_t *positions, const float *inv_freq, int64_t tokens, int64_t heads, int64_t d, float sign, float *out)",
   embedding:
-    "int64_t ft_embedding(const float *table, int64_t vocab, const int32_t *ids, int64_t n, int64_t h, float *out)",
+    "int64_t ft_embedding(const void *table, int storage, const float *scales, int64_t block, int64_t vocab, const int32_t *ids, int64_t n, int64_t h, float *out)",
   embedding_bwd:
     "int64_t ft_embedding_bwd(const float *dy, const int32_t *ids, int64_t n, int64_t h, int64_t vocab, float *dtable)",
   attention_fwd:
@@ -204,7 +247,7 @@ export const prototypes: Readonly<Record<keyof NativeKernels, string>> = {
   attention_cached:
     "void ft_attention_cached(const float *q, const float *k, const float *v, const int32_t *start, int64_t b, int64_t sq, int64_t T, int64_t h, int64_t hk, int64_t d, float scale, float *y)",
   cross_entropy:
-    "int ft_cross_entropy(const float *x, const float *w, const int32_t *targets, int64_t rows, int64_t h, int64_t vocab, int64_t chunk, double *loss, double *count, float *dx, float *dw)",
+    "int ft_cross_entropy(const float *x, const void *w, int storage, const float *scales, int64_t block, const int32_t *targets, int64_t rows, int64_t h, int64_t vocab, int64_t chunk, double *loss, double *count, float *dx, float *dw)",
   adamw:
     "void ft_adamw(float *param, const float *grad, float *m, float *v, int64_t n, double lr, double beta1, double beta2, double eps, double wd, double correction1, double correction2)",
   sgd: "void ft_sgd(float *param, const float *grad, float *buf, int64_t n, double lr, double momentum, double dampening, int nesterov, double wd, int first)",

@@ -1,0 +1,104 @@
+/* Weights as they lie in memory, and how they become f32. A matrix is [rows, columns], row-major. */
+#ifndef FT_STORED_H
+#define FT_STORED_H
+#include "vec.h"
+
+enum { STORED_F32, STORED_BF16, STORED_F16, STORED_INT8, STORED_NF4, STORED_KINDS };
+
+typedef struct {
+  const void *p;
+  int64_t ld;          /* elements from one row to the next */
+  int storage;
+  const float *scales; /* int8: one for each row; NF4: one for each block */
+  int64_t block;       /* NF4: so many neighbours in the flat matrix share a scale */
+} stored;
+
+FT_INLINE uint32_t bits_of(float x) {
+  uint32_t u;
+  memcpy(&u, &x, 4);
+  return u;
+}
+FT_INLINE float float_of(uint32_t u) {
+  float x;
+  memcpy(&x, &u, 4);
+  return x;
+}
+
+FT_INLINE float from_bf16(uint16_t h) { return float_of((uint32_t)h << 16); }
+
+/* Without branches: shifted into place, the exponent is corrected by a multiplication, which also normalises subnormals. */
+FT_INLINE float from_f16(uint16_t h) {
+  uint32_t sign = (uint32_t)(h & 0x8000) << 16, rest = (uint32_t)(h & 0x7fff) << 13;
+  uint32_t special = rest >= 0x0f800000 ? 0x70000000 : 0; /* Inf and NaN keep a full exponent */
+  float scaled = float_of(rest) * 0x1p112f;
+  uint32_t quiet = rest > 0x0f800000 ? 0x00400000 : 0;
+  return float_of(sign | (special ? rest | special | quiet : bits_of(scaled)));
+}
+
+FT_INLINE uint16_t half_at(const void *p, int64_t i) {
+  uint16_t h;
+  memcpy(&h, (const char *)p + 2 * i, 2);
+  return h;
+}
+
+/* element i of row `row`; `storage` is m->storage, a constant where this is inlined */
+FT_INLINE float stored_at(const int storage, const stored *m, int64_t row, int64_t i) {
+  i += row * m->ld;
+  if (storage == STORED_BF16) return from_bf16(half_at(m->p, i));
+  if (storage == STORED_F16) return from_f16(half_at(m->p, i));
+  return ((const float *)m->p)[i];
+}
+
+/* elements i .. i + VL of row `row` */
+FT_INLINE vf fetch(const int storage, const stored *m, int64_t row, int64_t i) {
+  i += row * m->ld;
+  const uint16_t *half = (const uint16_t *)m->p + i;
+  if (storage == STORED_BF16) {
+#if VL == 16
+    return (vf)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)half)), 16);
+#elif VL == 8
+    return (vf)_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)half)), 16);
+#else
+    return (vf)((vu){half_at(half, 0), half_at(half, 1), half_at(half, 2), half_at(half, 3)} << 16);
+#endif
+  }
+  if (storage == STORED_F16) {
+#if VL == 16
+    return (vf)_mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)half));
+#elif VL == 8
+    return (vf)_mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)half));
+#else
+    return (vf){from_f16(half_at(half, 0)), from_f16(half_at(half, 1)), from_f16(half_at(half, 2)), from_f16(half_at(half, 3))};
+#endif
+  }
+  return load((const float *)m->p + i);
+}
+
+/* the first n < VL of them; the rest is 0 */
+FT_INLINE vf fetch_n(const int storage, const stored *m, int64_t row, int64_t i, int64_t n) {
+  vf x = {0};
+  for (int64_t u = 0; u < n; u++) x[u] = stored_at(storage, m, row, i + u);
+  return x;
+}
+
+/* n elements of row `row` from `column` on, as f32 */
+FT_INLINE void unpack_as(const int storage, const stored *m, int64_t row, int64_t column, int64_t n, float *d) {
+  int64_t i = 0;
+  for (; i + VL <= n; i += VL) store(d + i, fetch(storage, m, row, column + i));
+  for (; i < n; i++) d[i] = stored_at(storage, m, row, column + i);
+}
+
+/* `call`(storage, ...) with the storage as a constant */
+#define FOR_STORAGE(m, call, ...)                                                                                      \
+  switch ((m)->storage) {                                                                                              \
+    case STORED_F32: call(STORED_F32, __VA_ARGS__); break;                                                             \
+    case STORED_BF16: call(STORED_BF16, __VA_ARGS__); break;                                                           \
+    case STORED_F16: call(STORED_F16, __VA_ARGS__); break;                                                             \
+    default: break;                                                                                                    \
+  }
+
+static void unpack(const stored *m, int64_t row, int64_t column, int64_t n, float *d) {
+  FOR_STORAGE(m, unpack_as, m, row, column, n, d)
+}
+
+#endif
