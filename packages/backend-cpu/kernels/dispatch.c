@@ -1,5 +1,11 @@
 /* Picks an instruction set at run time and forwards every exported kernel to it. */
 #include "common.h"
+#include "cpu.h"
+
+/* the instruction set that every processor of the architecture has: NEON on 64-bit ARM */
+#if !defined(FT_BASE)
+#define FT_BASE portable
+#endif
 
 typedef struct {
 #define FT_KERNEL(result, name, params, args) result(*name) params;
@@ -8,14 +14,14 @@ typedef struct {
 } table;
 
 #define FT_KERNEL(result, name, params, args)                                                                          \
-  result FT_CAT(name, portable) params;                                                                                \
+  result FT_CAT(name, FT_BASE) params;                                                                                \
   result FT_CAT(name, avx2) params;                                                                                    \
   result FT_CAT(name, avx512) params;
 #include "ft.h"
 #undef FT_KERNEL
 
-static const table portable = {
-#define FT_KERNEL(result, name, params, args) FT_CAT(name, portable),
+static const table base = {
+#define FT_KERNEL(result, name, params, args) FT_CAT(name, FT_BASE),
 #include "ft.h"
 #undef FT_KERNEL
 };
@@ -37,26 +43,23 @@ static int active_level = -1;
 
 static int best_level(void) {
 #if defined(FT_X86)
-  __builtin_cpu_init();
-  int level1 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
-  if (level1 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-      __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq"))
-    return 2;
-  if (level1) return 1;
+  int features = cpu_features();
+  if (features & CPU_AVX512) return 2;
+  if (features & CPU_AVX2) return 1;
 #endif
   return 0;
 }
 
-/* Asks for a level (0 portable, 1 AVX2 and FMA, 2 AVX-512; negative: the best); returns the one now in use. Call it only
+/* Asks for a level (0 portable or NEON, 1 AVX2 and FMA, 2 AVX-512; negative: the best); returns the one now in use. Call it only
  * while no kernel runs. */
 FT_EXPORT int ft_select(int level) {
   int best = best_level();
   if (level < 0 || level > best) level = best;
   active_level = level;
 #if defined(FT_X86)
-  active = level == 2 ? &avx512 : level == 1 ? &avx2 : &portable;
+  active = level == 2 ? &avx512 : level == 1 ? &avx2 : &base;
 #else
-  active = &portable;
+  active = &base;
 #endif
   return level;
 }

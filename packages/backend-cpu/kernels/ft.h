@@ -9,7 +9,7 @@
  *   int  ft_init(int threads)   grows the pool; threads from now on, the caller included; returns what it got
  *   int  ft_threads(void)       threads in use
  *   void ft_shutdown(void)      ends the workers and frees the caller's scratch
- *   int  ft_select(int level)   0 portable, 1 AVX2 + FMA, 2 AVX-512, -1 the best; returns the level now in use
+ *   int  ft_select(int level)   0 portable or NEON, 1 AVX2 + FMA, 2 AVX-512, -1 the best; returns the level now in use
  *   int  ft_level(void)         the level in use
  */
 

@@ -2,20 +2,18 @@
  *
  * Tasks are claimed from one counter, so a busy core takes fewer. A worker enters a job only while it is open, and the
  * caller closes it and waits for those inside: nobody has to answer a job that was over before it woke. Idle workers
- * spin for some tens of microseconds (a training step issues calls back to back) and then sleep on a condition. */
-#include "common.h"
+ * spin for some tens of microseconds (a training step issues calls back to back) and then sleep on a condition. Workers
+ * beyond the wanted number of threads sleep apart from these, where no job wakes them. */
+#include "threads.h"
 
-#include <pthread.h>
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
 #if defined(__linux__)
 #include <sys/mman.h>
 #endif
 
 #define MAX_THREADS 256
-#define WORKER_SPINS 2000
+#define WORKER_SPIN_NS 50000 /* about what waking a sleeping thread costs */
 #define CALLER_SPINS 4000
 
 static struct {
@@ -30,13 +28,14 @@ static struct {
   atomic_int active; /* threads that take part, the caller included */
   atomic_int quit;
   int workers;
-  pthread_t thread[MAX_THREADS];
-  pthread_mutex_t lock, caller;
-  pthread_cond_t wake;
+  ft_thread thread[MAX_THREADS];
+  ft_lock lock, caller;
+  ft_condition wake, wanted;
 } pool = {.active = 1,
-          .lock = PTHREAD_MUTEX_INITIALIZER,
-          .caller = PTHREAD_MUTEX_INITIALIZER,
-          .wake = PTHREAD_COND_INITIALIZER};
+          .lock = FT_LOCK_INIT,
+          .caller = FT_LOCK_INIT,
+          .wake = FT_CONDITION_INIT,
+          .wanted = FT_CONDITION_INIT};
 
 static _Thread_local struct {
   void *block[FT_SLOTS];
@@ -44,21 +43,13 @@ static _Thread_local struct {
   int in_task;
 } own;
 
-FT_INLINE void relax(void) {
-#if defined(__x86_64__) || defined(__i386__)
-  __builtin_ia32_pause();
-#elif defined(__aarch64__)
-  __asm__ volatile("yield");
-#endif
-}
-
 void *ft_alloc(size_t bytes) {
   void *block = 0;
   int huge = bytes >= ((size_t)1 << 21);
   size_t align = huge ? (size_t)1 << 21 : 64;
   bytes = (bytes + align - 1) & ~(align - 1);
 #if defined(_WIN32)
-  block = _aligned_malloc(bytes, align);
+  block = _aligned_malloc(bytes ? bytes : align, align);
 #else
   if (posix_memalign(&block, align, bytes ? bytes : align)) return 0;
 #if defined(MADV_HUGEPAGE)
@@ -102,21 +93,37 @@ static void take_tasks(void) {
   own.in_task = 0;
 }
 
-static void *worker(void *argument) {
+/* until there is a job after number `seen`, or the pool ends */
+static void await_job(uint_fast64_t seen) {
+  int64_t since = 0;
+  for (int look = 0;; look++) {
+    if (atomic_load_explicit(&pool.epoch, memory_order_acquire) != seen || atomic_load(&pool.quit)) return;
+    ft_relax();
+    if (look % 64) continue;
+    int64_t now = ft_now();
+    if (!since) since = now;
+    if (now - since > WORKER_SPIN_NS) break;
+  }
+  ft_lock_take(&pool.lock);
+  atomic_fetch_add(&pool.sleepers, 1);
+  while (atomic_load(&pool.epoch) == seen && !atomic_load(&pool.quit)) ft_wait(&pool.wake, &pool.lock);
+  atomic_fetch_sub(&pool.sleepers, 1);
+  ft_lock_leave(&pool.lock);
+}
+
+static void await_wanted(int id) {
+  ft_lock_take(&pool.lock);
+  while (id >= atomic_load(&pool.active) && !atomic_load(&pool.quit)) ft_wait(&pool.wanted, &pool.lock);
+  ft_lock_leave(&pool.lock);
+}
+
+FT_THREAD_MAIN(worker) {
   int id = (int)(intptr_t)argument;
   uint_fast64_t seen = 0;
-  while (!atomic_load(&pool.quit)) {
-    for (int spin = 0; atomic_load_explicit(&pool.epoch, memory_order_acquire) == seen && !atomic_load(&pool.quit); spin++) {
-      if (spin < WORKER_SPINS) {
-        relax();
-        continue;
-      }
-      pthread_mutex_lock(&pool.lock);
-      atomic_fetch_add(&pool.sleepers, 1);
-      while (atomic_load(&pool.epoch) == seen && !atomic_load(&pool.quit)) pthread_cond_wait(&pool.wake, &pool.lock);
-      atomic_fetch_sub(&pool.sleepers, 1);
-      pthread_mutex_unlock(&pool.lock);
-    }
+  for (;;) {
+    if (id >= atomic_load(&pool.active)) await_wanted(id);
+    await_job(seen);
+    if (atomic_load(&pool.quit)) break;
     seen = atomic_load(&pool.epoch);
     if (id >= atomic_load(&pool.active)) continue;
     atomic_fetch_add(&pool.inside, 1);
@@ -129,14 +136,14 @@ static void *worker(void *argument) {
 
 static void wake_all(void) {
   if (!atomic_load(&pool.sleepers)) return;
-  pthread_mutex_lock(&pool.lock);
-  pthread_cond_broadcast(&pool.wake);
-  pthread_mutex_unlock(&pool.lock);
+  ft_lock_take(&pool.lock);
+  ft_wake_all(&pool.wake);
+  ft_lock_leave(&pool.lock);
 }
 
 void ft_parallel(int64_t n, ft_task *task, void *arg) {
   /* serial: one task, one thread, inside a task already, or another caller holds the pool (the bytes are the same) */
-  if (n <= 1 || own.in_task || atomic_load(&pool.active) <= 1 || pthread_mutex_trylock(&pool.caller)) {
+  if (n <= 1 || own.in_task || atomic_load(&pool.active) <= 1 || !ft_lock_try(&pool.caller)) {
     for (int64_t i = 0; i < n; i++) task(arg, i);
     return;
   }
@@ -150,10 +157,10 @@ void ft_parallel(int64_t n, ft_task *task, void *arg) {
   take_tasks();
   atomic_store(&pool.open, 0);
   for (int spin = 0; atomic_load(&pool.inside); spin++) {
-    if (spin < CALLER_SPINS) relax();
-    else sched_yield();
+    if (spin < CALLER_SPINS) ft_relax();
+    else ft_yield();
   }
-  pthread_mutex_unlock(&pool.caller);
+  ft_lock_leave(&pool.caller);
 }
 
 int ft_threads_active(void) { return own.in_task ? 1 : atomic_load(&pool.active); }
@@ -163,27 +170,31 @@ FT_EXPORT int ft_threads(void) { return atomic_load(&pool.active); }
 FT_EXPORT int ft_init(int threads) {
   if (threads < 1) threads = 1;
   if (threads > MAX_THREADS) threads = MAX_THREADS;
-  pthread_mutex_lock(&pool.caller);
-  while (pool.workers < threads - 1) {
-    if (pthread_create(&pool.thread[pool.workers], 0, worker, (void *)(intptr_t)(pool.workers + 1))) break;
+  ft_lock_take(&pool.caller);
+  if (threads > 1 && !pool.workers) ft_stay_loaded(&pool);
+  while (pool.workers < threads - 1 &&
+         ft_thread_start(&pool.thread[pool.workers], worker, (void *)(intptr_t)(pool.workers + 1)))
     pool.workers++;
-  }
   if (threads > pool.workers + 1) threads = pool.workers + 1;
+  ft_lock_take(&pool.lock);
   atomic_store(&pool.active, threads);
-  pthread_mutex_unlock(&pool.caller);
+  ft_wake_all(&pool.wanted);
+  ft_lock_leave(&pool.lock);
+  ft_lock_leave(&pool.caller);
   return threads;
 }
 
 FT_EXPORT void ft_shutdown(void) {
-  pthread_mutex_lock(&pool.caller);
+  ft_lock_take(&pool.caller);
+  ft_lock_take(&pool.lock);
   atomic_store(&pool.quit, 1);
-  pthread_mutex_lock(&pool.lock);
-  pthread_cond_broadcast(&pool.wake);
-  pthread_mutex_unlock(&pool.lock);
-  for (int i = 0; i < pool.workers; i++) pthread_join(pool.thread[i], 0);
+  ft_wake_all(&pool.wake);
+  ft_wake_all(&pool.wanted);
+  ft_lock_leave(&pool.lock);
+  for (int i = 0; i < pool.workers; i++) ft_thread_join(pool.thread[i]);
   pool.workers = 0;
   atomic_store(&pool.active, 1);
   atomic_store(&pool.quit, 0);
-  pthread_mutex_unlock(&pool.caller);
+  ft_lock_leave(&pool.caller);
   release_scratch();
 }

@@ -1,4 +1,4 @@
-/* All kernels of one instruction set: compiled once for each, with -DFT_ISA=portable | avx2 | avx512. */
+/* All kernels of one instruction set: compiled once for each, with -DFT_ISA=portable | neon | avx2 | avx512. */
 #include "vec.h"
 
 #define FT_KERNEL(result, name, params, args) result K(name) params;

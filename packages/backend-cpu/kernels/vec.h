@@ -10,6 +10,8 @@
 #include <string.h>
 #if defined(__AVX2__) || defined(__AVX512F__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 #if defined(__AVX512F__)
@@ -27,12 +29,14 @@ typedef uint32_t vu __attribute__((vector_size(VL * 4)));
 typedef float f4 __attribute__((vector_size(16)));
 typedef float f4_mem __attribute__((vector_size(16), aligned(4), may_alias));
 
-/* a * b + c: fused in AVX2 and AVX-512, two roundings in the portable unit */
+/* a * b + c: fused in AVX2, AVX-512 and NEON, two roundings in the portable unit */
 FT_INLINE vf vfma(vf a, vf b, vf c) {
 #if VL == 16
   return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c);
 #elif VL == 8
   return (vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c);
+#elif defined(__aarch64__)
+  return (vf)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b);
 #else
   return a * b + c;
 #endif
@@ -91,6 +95,8 @@ FT_INLINE vf vsqrt(vf x) {
   return (vf)_mm512_sqrt_ps((__m512)x);
 #elif VL == 8
   return (vf)_mm256_sqrt_ps((__m256)x);
+#elif defined(__aarch64__)
+  return (vf)vsqrtq_f32((float32x4_t)x);
 #else
   for (int i = 0; i < VL; i++) x[i] = __builtin_sqrtf(x[i]);
   return x;

@@ -136,7 +136,7 @@ export async function buildNative({ env = process.env, out = join(root, "build")
           ...compiler.args,
           "-shared",
           ...files,
-          ...(process.platform === "win32" ? [] : ["-lm", "-lpthread"]),
+          ...(process.platform === "win32" ? [] : ["-lm", "-lpthread", ...(process.platform === "linux" ? ["-ldl"] : [])]),
           "-o",
           partial,
         ],

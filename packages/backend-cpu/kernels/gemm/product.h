@@ -5,6 +5,8 @@
 
 #if VL == 16
 #define MR 14 /* 28 sums + 2 vectors of B + 1 broadcast, of 32 registers */
+#elif defined(__aarch64__)
+#define MR 12 /* 24 + 2 + broadcasts of 32 */
 #else
 #define MR 6 /* 12 + 2 + 1 of 16 */
 #endif

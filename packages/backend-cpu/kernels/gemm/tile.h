@@ -5,6 +5,8 @@
 
 #if MR == 14
 #define EACH_ROW(F) F(0) F(1) F(2) F(3) F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11) F(12) F(13)
+#elif MR == 12
+#define EACH_ROW(F) F(0) F(1) F(2) F(3) F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11)
 #else
 #define EACH_ROW(F) F(0) F(1) F(2) F(3) F(4) F(5)
 #endif

@@ -1,0 +1,33 @@
+/* What this x86 processor, and its operating system, can run. Asked directly: not every compiler's run-time library has
+ * __builtin_cpu_supports. */
+#ifndef FT_CPU_H
+#define FT_CPU_H
+
+enum { CPU_AVX2 = 1, CPU_AVX512 = 2, CPU_AVX512_BF16 = 4 };
+
+#if defined(__x86_64__)
+#include <cpuid.h>
+
+static int cpu_features(void) {
+  unsigned a, b, c, d, low, high;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
+  unsigned more = a, extended = b;
+  __cpuid(1, a, b, c, d);
+  const unsigned basic = 1u << 12 | 1u << 27 | 1u << 28 | 1u << 29; /* FMA, OSXSAVE, AVX, F16C */
+  if ((c & basic) != basic || !(extended & 1u << 5)) return 0;      /* AVX2 */
+  __asm__ volatile("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
+  if ((low & 0x06) != 0x06) return 0; /* the system saves the 256-bit registers */
+  int features = CPU_AVX2;
+#if defined(__APPLE__)
+  low |= 0xe0; /* macOS saves the 512-bit registers of a thread from their first use on, and shows it only then */
+#endif
+  const unsigned wide = 1u << 16 | 1u << 17 | 1u << 30 | 1u << 31; /* F, DQ, BW, VL */
+  if ((extended & wide) != wide || (low & 0xe0) != 0xe0) return features;
+  features |= CPU_AVX512;
+  if (more < 1) return features;
+  __cpuid_count(7, 1, a, b, c, d);
+  return a & 1u << 5 ? features | CPU_AVX512_BF16 : features;
+}
+#endif
+
+#endif
