@@ -25,7 +25,7 @@ static const table base = {
 #include "ft.h"
 #undef FT_KERNEL
 };
-#if defined(FT_X86)
+#if defined(__x86_64__)
 static const table avx2 = {
 #define FT_KERNEL(result, name, params, args) FT_CAT(name, avx2),
 #include "ft.h"
@@ -42,7 +42,7 @@ static const table *active;
 static int active_level = -1;
 
 static int best_level(void) {
-#if defined(FT_X86)
+#if defined(__x86_64__)
   int features = cpu_features();
   if (features & CPU_AVX512) return 2;
   if (features & CPU_AVX2) return 1;
@@ -56,7 +56,7 @@ FT_EXPORT int ft_select(int level) {
   int best = best_level();
   if (level < 0 || level > best) level = best;
   active_level = level;
-#if defined(FT_X86)
+#if defined(__x86_64__)
   active = level == 2 ? &avx512 : level == 1 ? &avx2 : &base;
 #else
   active = &base;
@@ -65,6 +65,10 @@ FT_EXPORT int ft_select(int level) {
 }
 
 FT_EXPORT int ft_level(void) { return active_level; }
+
+#define TEXT_(x) #x
+#define TEXT(x) TEXT_(x)
+FT_EXPORT const char *ft_abi(void) { return TEXT(FT_ABI); }
 
 __attribute__((constructor)) static void start(void) { ft_select(-1); }
 

@@ -11,6 +11,7 @@
  *   void ft_shutdown(void)      ends the workers and frees the caller's scratch
  *   int  ft_select(int level)   0 portable or NEON, 1 AVX2 + FMA, 2 AVX-512, -1 the best; returns the level now in use
  *   int  ft_level(void)         the level in use
+ *   const char *ft_abi(void)    names the declarations below; a loader of others must not call them
  */
 
 /* C[M,N] = alpha * op(A) . op(B) + beta * C with beta 0 or 1. op(A) is [M,K]: stored so, or as [K,M] when transA;

@@ -6,9 +6,6 @@ export interface NativeBuild {
   readonly message: string;
 }
 
-/** File name of the shared library on a platform (`process.platform` when absent). */
-export function libraryName(platform?: string): string;
-
 /** Compiles and links when sources, compiler or flags changed since the last build. `out` is `build/` of the package when absent. */
 export function buildNative(options?: {
   readonly env?: NodeJS.ProcessEnv;
