@@ -1,11 +1,13 @@
 import { FtError, type Spec, type View } from "@ft/tensor";
 import type { BufferPool, CpuBuffer } from "./buffer.ts";
-import type { NativeKernels } from "./native/abi.ts";
+import type { NativeKernels, Storage, Stored } from "./native/abi.ts";
 import type { NativeLibrary } from "./native/library.ts";
 
 /** What fused kernels get as their first argument. */
 export interface CpuContext {
   readonly threads: number;
+  /** what a product over a weight multiplies: 0 f32, 1 pairs of bf16 with sums in f32 */
+  readonly products: 0 | 1;
   /** The C kernels, set to this backend's threads. Throws where there is no library: such kernels are not registered then. */
   readonly native: NativeKernels;
   /** Runs `fn` over an f32 work array whose contents are undefined before and lost after. */
@@ -15,9 +17,15 @@ export interface CpuContext {
 /** The number of threads is one per process, in the library; each backend sets its own when another one ran last. */
 let activeThreads = 0;
 
-export function createContext(pool: BufferPool, threads: number, library: NativeLibrary | undefined): CpuContext {
+export function createContext(
+  pool: BufferPool,
+  threads: number,
+  library: NativeLibrary | undefined,
+  products: 0 | 1,
+): CpuContext {
   return {
     threads,
+    products,
     get native(): NativeKernels {
       if (library === undefined)
         throw new FtError("backend", "[cpu] there are no native kernels", "build them: a C compiler is needed");
@@ -54,6 +62,18 @@ export function i32(view: View<CpuBuffer>): Int32Array<ArrayBuffer> {
   const { buffer } = view.storage;
   if (buffer instanceof Int32Array) return buffer;
   throw new FtError("dtype", "[cpu] a kernel for i32 was given other data", "register it with `accepts`");
+}
+
+/** A weight as it lies in memory, and the code its dtype has in C. */
+export function stored({ dtype, storage: { buffer } }: View<CpuBuffer>): readonly [Stored, Storage] {
+  if (buffer instanceof Float32Array) return [buffer, 0];
+  if (buffer instanceof Uint16Array) return [buffer, dtype === "bf16" ? 1 : 2];
+  throw new FtError("dtype", `[cpu] a kernel was given a weight in ${dtype}`, "register it with `accepts`");
+}
+
+/** Whether a kernel can read `weight` as it is stored and, where it trains, write its gradient, which has its dtype. */
+export function readable({ dtype }: Spec, trains: boolean): boolean {
+  return dtype === "f32" || (!trains && (dtype === "bf16" || dtype === "f16"));
 }
 
 /** True when every float among the specs is f32: what the native kernels compute in. */

@@ -4,7 +4,7 @@ import { type AnyKernel, type Backend, bytesOf, type DType, FtError, kernelTable
 import { BufferPool, type CpuBuffer } from "./buffer.ts";
 import { type CpuContext, createContext } from "./context.ts";
 import { nativeOps } from "./kernels/index.ts";
-import { loadNative } from "./native/library.ts";
+import { loadNative, type NativeLibrary } from "./native/library.ts";
 import { nativePrimitives } from "./native/primitives.ts";
 import { referenceLoops } from "./primitives/index.ts";
 
@@ -14,6 +14,11 @@ export interface CpuOptions {
   readonly kernels?: readonly AnyKernel<CpuContext>[];
   /** threads of the native kernels, the caller's included; all cores when absent. Results do not depend on it. */
   readonly threads?: number;
+  /**
+   * What the weights' products are made of, f32 by default. bf16: both factors rounded to bf16, sums in f32, where the
+   * processor has such products (AVX-512-BF16), else code "unsupported". Adapters, attention and all else stay f32.
+   */
+  readonly compute?: "f32" | "bf16";
   /** false: reference loops only */
   readonly native?: boolean;
   /** hands out buffers full of NaN, so that a kernel that leaves elements unwritten shows (for conformance) */
@@ -37,7 +42,8 @@ export async function createCpuBackend(options: CpuOptions = {}): Promise<CpuBac
   if (library === undefined && options.native !== false) warnOnce();
   const threads = library ? (options.threads ?? defaultThreads()) : 1;
   const pool = new BufferPool(poison);
-  const context = createContext(pool, threads, library);
+  const context = createContext(pool, threads, library, options.compute === "bf16" ? 1 : 0);
+  if (options.compute === "bf16") checkBf16(library);
   return {
     name: "cpu",
     dtypes,
@@ -54,6 +60,19 @@ export async function createCpuBackend(options: CpuOptions = {}): Promise<CpuBac
     read: async (buffer) => buffer.slice().buffer,
     dispose: () => pool.clear(),
   };
+}
+
+/** Asks for one product of numbers in bf16. */
+function checkBf16(library: NativeLibrary | undefined): void {
+  const one = new Float32Array(new ArrayBuffer(4)).fill(1);
+  const y = new Float32Array(new ArrayBuffer(4));
+  if (library?.kernels.gemm(1, 1, 1, one, 1, 0, one, 0, null, 0, 1, 1, y, 1, 1, 0, 1) === 0) return;
+  const where = library === undefined ? "without native kernels" : `this processor (${library.level()})`;
+  throw new FtError(
+    "unsupported",
+    `[cpu] compute bf16: ${where} has no bf16 products`,
+    "leave compute at f32; bf16 needs the native kernels and AVX-512-BF16",
+  );
 }
 
 function defaultThreads(): number {

@@ -1,12 +1,12 @@
 import { defineKernel, dim, FtError, type Kernel, sizeOf } from "@ft/tensor";
 import { type Embedding, embeddingOp, type LinearCrossEntropy, linearCrossEntropyOp } from "@ft/tensor/ops";
-import { allF32, type CpuContext, f32, i32 } from "../context.ts";
+import { allF32, type CpuContext, f32, i32, readable, stored } from "../context.ts";
 
 export const embeddingKernel: Kernel<Embedding, CpuContext> = defineKernel(embeddingOp, {
-  accepts: ({ in: specs, attrs }) => allF32(specs) && attrs.dtype === "f32",
+  accepts: ({ in: { table }, attrs, wants }) => readable(table, wants.table) && attrs.dtype === "f32",
   forward({ native }, { in: { table, ids }, out: { y } }) {
     const [vocab, h] = [dim(table, 0), dim(table, 1)];
-    const at = native.embedding(f32(table), 0, null, 0, vocab, i32(ids), sizeOf(ids.shape), h, f32(y));
+    const at = native.embedding(...stored(table), null, 0, vocab, i32(ids), sizeOf(ids.shape), h, f32(y));
     if (at >= 0) throw outside("embedding", `id ${i32(ids)[at]}`, vocab);
   },
   vjp({ native }, { kept: { ids }, grad: { y }, spec, into }) {
@@ -18,7 +18,7 @@ export const embeddingKernel: Kernel<Embedding, CpuContext> = defineKernel(embed
 
 /** Only rows with a target are multiplied; gradients are made in the forward, the backward scales them in place. */
 export const linearCrossEntropyKernel: Kernel<LinearCrossEntropy, CpuContext> = defineKernel(linearCrossEntropyOp, {
-  accepts: ({ in: specs }) => allF32(specs),
+  accepts: ({ in: { weight, ...others }, wants }) => allF32(others) && readable(weight, wants.weight),
   forward({ native }, { in: { x, weight, targets }, attrs: { chunk }, out, saved: { dx, dWeight } }) {
     const [vocab, h] = [dim(weight, 0), dim(weight, 1)];
     const [loss, count] = [new Float64Array(1), new Float64Array(1)];
@@ -26,8 +26,7 @@ export const linearCrossEntropyKernel: Kernel<LinearCrossEntropy, CpuContext> = 
     if (dWeight) f32(dWeight).fill(0); // the C kernel adds chunk by chunk
     const code = native.cross_entropy(
       f32(x),
-      f32(weight),
-      0,
+      ...stored(weight),
       null,
       0,
       i32(targets),

@@ -1,30 +1,30 @@
 import { defineKernel, dim, type Kernel, sizeOf } from "@ft/tensor";
 import { type LinearShape, linearOp } from "@ft/tensor/ops";
-import { allF32, type CpuContext, f32 } from "../context.ts";
+import { allF32, type CpuContext, f32, readable, stored } from "../context.ts";
 
-/** y = x·Wᵀ + bias;  dX = g·W;  dW = gᵀ·x: one product each, the bias as the matrix it is added to. */
+/** y = x·Wᵀ + bias;  dX = g·W;  dW = gᵀ·x: one product each, the bias as the matrix it is added to. W may be bf16 or f16. */
 export const linearKernel: Kernel<LinearShape, CpuContext> = defineKernel(linearOp, {
-  accepts: ({ in: specs }) => allF32(specs),
-  forward({ native }, { in: { x, weight, bias }, out: { y } }) {
+  accepts: ({ in: { weight, ...others }, wants }) => allF32(others) && readable(weight, wants.weight),
+  forward({ native, products }, { in: { x, weight, bias }, out: { y } }) {
     const [n, k] = [dim(weight, 0), dim(weight, 1)];
     const m = sizeOf(x.shape) / k;
     const c = f32(y);
     if (bias) for (let row = 0; row < m; row++) c.set(f32(bias), row * n);
-    native.gemm_f32(m, n, k, f32(x), k, 0, f32(weight), k, 1, c, n, 1, bias ? 1 : 0);
+    native.gemm(m, n, k, f32(x), k, 0, ...stored(weight), null, 0, k, 1, c, n, 1, bias ? 1 : 0, products);
   },
-  vjp({ native }, { kept: { x, weight }, grad: { y }, wants, spec, into, onto }) {
+  vjp({ native, products }, { kept: { x, weight }, grad: { y }, wants, spec, into, onto }) {
     const [n, k] = [dim(spec.weight, 0), dim(spec.weight, 1)];
     const m = sizeOf(spec.x.shape) / k;
     const g = f32(y);
     const made: Partial<LinearShape["in"]> = {};
     if (weight) {
       const { to, beta } = onto("x");
-      native.gemm_f32(m, k, n, g, n, 0, f32(weight), k, 0, f32(to), k, 1, beta);
+      native.gemm(m, k, n, g, n, 0, ...stored(weight), null, 0, k, 0, f32(to), k, 1, beta, products);
       made.x = to;
     }
     if (x) {
       made.weight = into("weight");
-      native.gemm_f32(n, k, m, g, n, 1, f32(x), k, 0, f32(made.weight), k, 1, 0);
+      native.gemm(n, k, m, g, n, 1, ...stored(x), null, 0, k, 0, f32(made.weight), k, 1, 0, products);
     }
     if (wants.bias) {
       made.bias = into("bias");

@@ -1,0 +1,116 @@
+import {
+  bf16ToF32,
+  type DataOf,
+  type FloatDType,
+  f16ToF32,
+  f32ToBf16,
+  f32ToF16,
+  parameter,
+  type Tensor,
+  tensor,
+  valueAndGrad,
+} from "@ft/tensor";
+import {
+  embedding,
+  embeddingOp,
+  linear,
+  linearCrossEntropy,
+  linearCrossEntropyOp,
+  linearOp,
+  sum,
+  swiglu,
+} from "@ft/tensor/ops";
+import { expectClose, randomFrom } from "@ft/testing";
+import { describe, expect, it } from "vitest";
+import { type CpuBackend, createCpuBackend } from "../src/index.ts";
+import { loadNative } from "../src/native/library.ts";
+
+const [rows, width, out] = [37, 50, 70];
+const normal = (seed: number, count: number): Float32Array<ArrayBuffer> => {
+  const random = randomFrom(seed);
+  return Float32Array.from({ length: count }, () => random.normal());
+};
+
+const halves = { bf16: [f32ToBf16, bf16ToF32], f16: [f32ToF16, f16ToF32] } as const;
+
+/** One table as embedding, layer and head; the values of each and the gradient of what goes in. */
+async function through(
+  backend: CpuBackend,
+  dtype: FloatDType,
+  data: DataOf[FloatDType],
+): Promise<{ readonly [name: string]: Float32Array }> {
+  const table = parameter(backend, dtype, ["out", "in"], [out, width], data);
+  const bias = parameter(backend, "f32", ["out"], [out], normal(2, out));
+  const x = parameter(backend, "f32", ["row", "in"], [rows, width], normal(3, rows * width));
+  const ids = tensor(
+    backend,
+    "i32",
+    ["row"],
+    [rows],
+    Int32Array.from({ length: rows }, (_, i) => (i * 13) % out),
+  );
+  const embedded = embedding(table, ids, "f32");
+  const layer = valueAndGrad(new Map([["x", x]]), () => {
+    const y = linear(x, table, bias);
+    return sum(swiglu(y, y));
+  });
+  const head = valueAndGrad(new Map([["x", x]]), () => linearCrossEntropy(x, table, ids, { chunk: 16 }).loss);
+  const read = async (y: Tensor | undefined): Promise<Float32Array> => Float32Array.from((await y?.read()) ?? []);
+  return {
+    embedded: await read(embedded),
+    layer: await read(layer.value),
+    "layer dx": await read(layer.grads.get("x")),
+    head: await read(head.value),
+    "head dx": await read(head.grads.get("x")),
+  };
+}
+
+describe("weights held in 16 bits", () => {
+  it.each(["bf16", "f16"] as const)("%s: the bytes of the same numbers in f32, by native kernels", async (dtype) => {
+    const [narrow, widen] = halves[dtype];
+    const stored = narrow(normal(1, out * width));
+    const native = await createCpuBackend({ poison: true });
+    const got = await through(native, dtype, stored);
+    expect(got).toEqual(await through(native, "f32", widen(stored)));
+    const reference = await through(await createCpuBackend({ native: false }), dtype, stored);
+    for (const [name, y] of Object.entries(reference))
+      expectClose(got[name] ?? [], y, { relative: 1e-5, floor: 1, reason: "f32 sums of 70 terms" }, name);
+  });
+
+  it.each([
+    ["linear", linearOp, "weight", { x: "f32", bias: "f32" }],
+    ["embedding", embeddingOp, "table", { ids: "i32" }],
+    ["linearCrossEntropy", linearCrossEntropyOp, "weight", { x: "f32", targets: "i32" }],
+  ] as const)("are read by %s where they lie, unless they train", async (_, op, weight, others) => {
+    const kernel = (await createCpuBackend()).kernels.get(op.id);
+    const accepts = (dtype: string, trains: boolean): unknown => {
+      const dtypes = Object.entries({ ...others, [weight]: dtype });
+      const specs = Object.fromEntries(dtypes.map(([name, d]) => [name, { dtype: d, shape: [4, 4] }]));
+      return kernel?.accepts?.({ in: specs, attrs: { dtype: "f32" }, wants: { [weight]: trains } });
+    };
+    expect(["f32", "bf16", "f16", "f64"].map((dtype) => accepts(dtype, false))).toEqual([true, true, true, false]);
+    expect(["f32", "bf16", "f16"].map((dtype) => accepts(dtype, true))).toEqual([true, false, false]);
+  });
+});
+
+describe("compute bf16", () => {
+  const has = ["avx512bf16"].includes(loadNative()?.level() ?? "");
+  it.skipIf(has)("is refused where the processor has no such products", async () => {
+    const made = createCpuBackend({ compute: "bf16" });
+    await expect(made).rejects.toThrow(/no bf16 products.*AVX-512-BF16/);
+    await expect(createCpuBackend({ compute: "bf16", native: false })).rejects.toThrow(/without native kernels/);
+  });
+
+  it.skipIf(!has)("rounds both factors to bf16 and sums in f32", async () => {
+    const [narrow, widen] = halves.bf16;
+    const [x, w] = [normal(1, rows * width), normal(2, out * width)];
+    const product = async (backend: CpuBackend, a: Float32Array<ArrayBuffer>, b: Float32Array<ArrayBuffer>) =>
+      linear(
+        tensor(backend, "f32", ["row", "in"], [rows, width], a),
+        tensor(backend, "f32", ["out", "in"], [out, width], b),
+      ).read();
+    const got = await product(await createCpuBackend({ compute: "bf16" }), x, w);
+    const want = await product(await createCpuBackend(), widen(narrow(x)), widen(narrow(w)));
+    expectClose(got, want, { relative: 1e-5, floor: 1, reason: "products of bf16 are exact in f32; sums of 50 terms" });
+  });
+});
