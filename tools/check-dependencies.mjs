@@ -19,8 +19,8 @@ const layerOf = (name) => layers.findIndex((layer) => layer.test(name));
 
 /** Why code of the package `from` must not import `to`; undefined when it may. Both are workspace packages. */
 function forbidden(from, to) {
-  if (/^(cli|tools|example-.+)$/.test(from)) return undefined;
-  if (/^(cli|tools|example-.+)$/.test(to)) return `nothing imports ${to}`;
+  if (/^(cli|tools|bench|example-.+)$/.test(from)) return undefined;
+  if (/^(cli|tools|bench|example-.+)$/.test(to)) return `nothing imports ${to}`;
   if (to.startsWith("backend-"))
     return "only the command line, examples and tests import a backend: pass it in as a value";
   if (to === "trainer") return "only the command line and examples import the trainer";
@@ -93,7 +93,7 @@ function* manifestProblems(one, byName) {
   const file = join(dir, "package.json");
   const lines = readFileSync(file, "utf8").split("\n");
   const own = short(one.name);
-  if (own === "tools" || own.startsWith("example-")) return;
+  if (/^(tools|bench|example-.+)$/.test(own)) return;
   const at = (field, name) => {
     const start = lines.findIndex((line) => line.includes(`"${field}":`));
     return { file, line: lines.findIndex((line, i) => i > start && line.includes(`"${name}":`)) + 1 };

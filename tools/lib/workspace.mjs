@@ -12,7 +12,7 @@ import { root } from "./process.mjs";
  */
 
 /**
- * Every workspace package below `packages`, `examples` and `tools`.
+ * Every workspace package below `packages` and `examples`, `tools` and `bench`.
  * @param {string} [at] the folder of a repository of the same layout
  * @returns {WorkspacePackage[]}
  */
@@ -20,7 +20,7 @@ export function workspace(at = root) {
   const dirs = ["packages", "examples"].flatMap((parent) =>
     existsSync(join(at, parent)) ? readdirSync(join(at, parent)).map((name) => join(at, parent, name)) : [],
   );
-  return [...dirs, join(at, "tools")]
+  return [...dirs, join(at, "tools"), join(at, "bench")]
     .filter((dir) => existsSync(join(dir, "package.json")))
     .map((dir) => {
       const manifest = JSON.parse(readFileSync(join(dir, "package.json"), "utf8"));

@@ -1,0 +1,42 @@
+// npm run bench -- [train] [--threads N] [--python PATH] [--steps N] [--best]
+import { availableParallelism } from "node:os";
+import { parseArgs } from "node:util";
+import { trainRace } from "./train/race.mjs";
+
+const races = { train: trainRace };
+const usage = `usage: npm run bench -- [${Object.keys(races).join(" | ")} | all] [--threads N] [--python PATH] [--steps N] [--best]`;
+
+function parse() {
+  try {
+    return parseArgs({
+      allowPositionals: true,
+      options: {
+        threads: { type: "string", default: String(availableParallelism()) },
+        python: { type: "string" },
+        steps: { type: "string", default: "3" },
+        best: { type: "boolean", default: false },
+        profile: { type: "boolean", default: false },
+      },
+    });
+  } catch (error) {
+    console.error(error.message);
+    return undefined;
+  }
+}
+
+const parsed = parse();
+const [what = "all"] = parsed?.positionals ?? [];
+const [threads, steps] = [Number(parsed?.values.threads), Number(parsed?.values.steps)];
+const whole = (n) => Number.isSafeInteger(n) && n > 0;
+if (
+  !parsed ||
+  parsed.positionals.length > 1 ||
+  !(what === "all" || what in races) ||
+  !whole(threads) ||
+  !whole(steps)
+) {
+  console.error(usage);
+  process.exit(2);
+}
+for (const [name, race] of Object.entries(races))
+  if (what === "all" || what === name) await race({ ...parsed.values, threads, steps });

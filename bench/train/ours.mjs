@@ -1,0 +1,58 @@
+// One LoRA training step a line on standard input, through the public API and the trainer's own loop.
+//   node ours.mjs '{"model": FOLDER, "batch": 4, "seq": 512, ...}'
+import { createCpuBackend } from "@ft/backend-cpu";
+import { applyLora } from "@ft/lora";
+import { loadModel, uploadBatch } from "@ft/models";
+import { adamw, constant } from "@ft/optim";
+import { philox } from "@ft/tensor";
+import { train } from "@ft/trainer";
+import { gemmPeak } from "../lib/gemm-peak.mjs";
+import { serve } from "../lib/serve.mjs";
+
+const options = JSON.parse(process.argv[2]);
+const { model: folder, batch, seq, threads, checkpointing } = options;
+const backend = await createCpuBackend({ threads });
+const peak = gemmPeak(backend);
+const model = await loadModel(folder, { backend });
+const adapter = applyLora(model, { r: 16, alpha: 32 });
+const { vocabSize } = model.config;
+
+const places = batch * seq;
+const host = (n) => {
+  const draw = philox(0, 1, n);
+  const target = philox(0, 2, n);
+  return {
+    batch,
+    seq,
+    tokens: Int32Array.from({ length: places }, (_, i) => Math.floor(draw(i) * vocabSize)),
+    targets: Int32Array.from({ length: places }, (_, i) => Math.floor(target(i) * vocabSize)),
+    positions: Int32Array.from({ length: places }, (_, i) => i % seq),
+    segments: new Int32Array(places).fill(1),
+    targetTokens: places,
+    rows: [n],
+  };
+};
+
+const events = train({
+  parameters: adapter.parameters(),
+  loss: (one) => model.loss(uploadBatch(backend, one, vocabSize), { checkpointing }).loss,
+  batches: { perEpoch: 1_000_000, batchAt: host },
+  optimizer: adamw({ weightDecay: 0.01 }),
+  schedule: constant({ learningRate: 2e-4, totalSteps: 1_000_000 }),
+  maxSteps: 1_000_000,
+  clipNorm: 1,
+  beforeMicroBatch: ({ draw }) => adapter.train(draw),
+});
+await events.next(); // "start"
+
+await serve({
+  ready: { threads: backend.threads, gemmPeak: peak },
+  async step() {
+    const { value } = await events.next();
+    return { seconds: value.seconds, loss: value.loss, tokens: value.tokens };
+  },
+  async end() {
+    await events.return();
+    return {};
+  },
+});
