@@ -1,5 +1,7 @@
 // Speed of the native matrix product: 1024³ and the shapes of SmolLM2-135M training, on 1 and 2 threads.
 //   node bench/gemm.mjs [--filter regex] [--threads 1,2] [--seconds 0.5] [--json]
+//                       [--storage bf16,f16,int8,nf4] [--rows 2048]
+// With --storage: how long weights stored so take against f32 weights, measured in turns.
 // Compare with bench/openblas_gemm.py on the same cores in the same minute.
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -12,6 +14,8 @@ const { values } = parseArgs({
     filter: { type: "string", default: "." },
     threads: { type: "string", default: "1,2" },
     seconds: { type: "string", default: "0.5" },
+    storage: { type: "string", default: "" },
+    rows: { type: "string" },
     json: { type: "boolean", default: false },
   },
 });
@@ -24,8 +28,8 @@ if (status === "no-compiler" || status === "failed") throw new Error(message);
 const lib = koffi.load(join(library));
 const init = lib.func("int ft_init(int)");
 const level = lib.func("int ft_level()");
-const gemm = lib.func(
-  "void ft_gemm_f32(int64_t, int64_t, int64_t, const float *, int64_t, int, const float *, int64_t, int, float *, int64_t, float, int)",
+const product = lib.func(
+  "int ft_gemm(int64_t, int64_t, int64_t, const float *, int64_t, int, const void *, int, const float *, int64_t, int64_t, int, float *, int64_t, float, int, int)",
 );
 
 // fwd: y[M,N] = x·Wᵀ, W stored [N,K]; dx[M,K] = dy[M,N]·W; dw[N,K] = dyᵀ·x. Rows give M, N, K of the layer.
@@ -46,6 +50,24 @@ const layers = [
   ["decode head", 1, 49152, 576],
 ];
 
+const storages = ["f32", "bf16", "f16", "int8", "nf4"];
+const chosen = ["f32", ...values.storage.split(",").filter(Boolean)];
+for (const name of chosen) if (!storages.includes(name)) throw new Error(`no storage ${name}: ${storages.join(", ")}`);
+
+/** A weight [rows, columns] in the named storage, of arbitrary but ordinary values. */
+function weight(name, rows, columns) {
+  const storage = storages.indexOf(name);
+  const n = rows * columns;
+  if (name === "f32") return { data: fill(n), storage, scales: null };
+  const bytes = new Uint8Array(name === "nf4" ? n / 2 : name === "int8" ? n : 2 * n);
+  for (let i = 0; i < bytes.length; i++) bytes[i] = (i * 2654435761) >>> 13;
+  if (name === "nf4") return { data: bytes, storage, scales: fill(n / 64).map(Math.abs) };
+  if (name === "int8") return { data: bytes, storage, scales: fill(rows).map(Math.abs) };
+  const data = new Uint16Array(bytes.buffer);
+  for (let i = 0; i < n; i++) data[i] = (data[i] & 0x87ff) | (name === "bf16" ? 0x3c00 : 0x3000);
+  return { data, storage, scales: null };
+}
+
 function fill(n) {
   const x = new Float32Array(n);
   let s = n | 1;
@@ -56,45 +78,50 @@ function fill(n) {
   return x;
 }
 
-function time(run, seconds) {
-  run();
-  let best = Number.POSITIVE_INFINITY;
-  const end = performance.now() + seconds * 1000;
+/** Best seconds of each call, run in turns for `seconds` each. */
+function time(calls, seconds) {
+  const best = calls.map(() => Number.POSITIVE_INFINITY);
+  for (const call of calls) call();
+  const end = performance.now() + seconds * 1000 * calls.length;
   do {
-    const start = performance.now();
-    run();
-    best = Math.min(best, performance.now() - start);
+    for (const [i, call] of calls.entries()) {
+      const start = performance.now();
+      call();
+      best[i] = Math.min(best[i], (performance.now() - start) / 1000);
+    }
   } while (performance.now() < end);
-  return best / 1000;
+  return best;
 }
 
 const threads = values.threads.split(",").map(Number);
 const rows = [];
-for (const [name, M, N, K] of layers) {
-  if (!["fwd", "dx", "dw"].some((op) => new RegExp(values.filter).test(`${op} ${name}`))) continue;
+for (const [name, usual, N, K] of layers) {
+  const M = values.rows ? Number(values.rows) : usual;
+  const wanted = (op) =>
+    new RegExp(values.filter).test(`${op} ${name}`) && !(op === "dw" && (M === 1 || chosen.length > 1));
+  if (!["fwd", "dx", "dw"].some(wanted)) continue;
   const x = fill(M * K);
-  const w = fill(N * K);
   const y = fill(M * N);
-  const ops = {
-    fwd: (out) => gemm(M, N, K, x, K, 0, w, K, 1, out, N, 1, 0),
-    dx: (out) => gemm(M, K, N, y, N, 0, w, K, 0, out, K, 1, 0),
-    dw: (out) => gemm(N, K, M, y, N, 1, x, K, 0, out, K, 1, 0),
+  const weights = chosen.map((storage) => weight(storage, N, K));
+  const forms = {
+    fwd: (w, out) => product(M, N, K, x, K, 0, w.data, w.storage, w.scales, 64, K, 1, out, N, 1, 0, 0),
+    dx: (w, out) => product(M, K, N, y, N, 0, w.data, w.storage, w.scales, 64, K, 0, out, K, 1, 0, 0),
+    dw: (_, out) => product(N, K, M, y, N, 1, x, 0, null, 0, K, 0, out, K, 1, 0, 0),
   };
-  for (const [op, call] of Object.entries(ops)) {
-    if (!new RegExp(values.filter).test(`${op} ${name}`)) continue;
-    if (M === 1 && op === "dw") continue;
+  for (const op of ["fwd", "dx", "dw"].filter(wanted)) {
     const out = new Float32Array(op === "fwd" ? M * N : op === "dx" ? M * K : N * K);
-    const rates = threads.map((n) => {
+    const calls = weights.map((w) => () => forms[op](w, out));
+    const seconds = threads.map((n) => {
       init(n);
-      return (2 * M * N * K) / time(() => call(out), Number(values.seconds)) / 1e9;
+      return time(calls, Number(values.seconds));
     });
-    rows.push({ op, name, M, N, K, gflops: Object.fromEntries(threads.map((n, i) => [n, rates[i]])) });
-    if (!values.json) {
-      const cells = rates.map((r) => r.toFixed(1).padStart(8)).join("");
-      console.log(
-        `${op.padEnd(4)}${name.padEnd(12)}${String(M).padStart(6)}${String(N).padStart(7)}${String(K).padStart(6)}${cells}`,
-      );
-    }
+    const rates = seconds.map(([plain]) => (2e-9 * M * N * K) / plain);
+    const ratios = seconds.map(([plain, ...others]) => others.map((s) => s / plain));
+    rows.push({ op, name, M, N, K, threads, gflops: rates, storage: chosen.slice(1), timeAgainstF32: ratios });
+    if (values.json) continue;
+    const cells = rates.map((r, i) => [r.toFixed(1).padStart(8), ...ratios[i].map((x) => x.toFixed(3).padStart(7))]);
+    const shape = [M, N, K].map((size) => String(size).padStart(6)).join("");
+    console.log(`${op.padEnd(4)}${name.padEnd(12)}${shape}${cells.flat().join("")}`);
   }
 }
-if (values.json) console.log(JSON.stringify({ level: level(), threads, rows }, null, 1));
+if (values.json) console.log(JSON.stringify({ level: level(), rows }, null, 1));

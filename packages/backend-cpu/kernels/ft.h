@@ -22,9 +22,12 @@ FT_KERNEL(void, ft_gemm_f32,
            float *C, int64_t ldc, float alpha, int beta),
           (M, N, K, A, lda, transA, B, ldb, transB, C, ldc, alpha, beta))
 
-/* The same with B as weights are stored: `storage` 0 f32, 1 bf16, 2 f16. A stored [N,K] with transB is a layer's forward,
+/* The same with B as weights are stored: `storage` 0 f32, 1 bf16, 2 f16, 3 int8 with scales[row of the
+ * stored matrix], 4 NF4: two codes in a byte, the first in the upper half, with scales[flat index / block], block a power of
+ * two and at least 16, and no gap between rows (scales and block are not read otherwise). A stored [N,K] with transB is a layer's forward,
  * the same matrix without it its input gradient. Unpacked on the way; the result is that of ft_gemm_f32 on the unpacked
- * matrix, bit for bit. Returns 0; -1 without memory; -2 for a storage or kind of product that there is not. */
+ * matrix, bit for bit. Returns 0; -1 without memory; -2, and nothing is written, for a storage, block or kind of product
+ * that there is not. */
 FT_KERNEL(int, ft_gemm,
           (int64_t M, int64_t N, int64_t K, const float *A, int64_t lda, int transA, const void *B, int storage,
            const float *scales, int64_t block, int64_t ldb, int transB, float *C, int64_t ldc, float alpha, int beta,

@@ -10,7 +10,7 @@ typedef struct {
   int64_t ld;          /* elements from one row to the next */
   int storage;
   const float *scales; /* int8: one for each row; NF4: one for each block */
-  int64_t block;       /* NF4: so many neighbours in the flat matrix share a scale */
+  int64_t block;       /* NF4: so many neighbours in the flat matrix share a scale; a power of two, at least 16 */
 } stored;
 
 FT_INLINE uint32_t bits_of(float x) {
@@ -35,6 +35,48 @@ FT_INLINE float from_f16(uint16_t h) {
   return float_of(sign | (special ? rest | special | quiet : bits_of(scaled)));
 }
 
+/* NormalFloat: quantiles of the normal distribution (Dettmers et al., "QLoRA", 2023), as bitsandbytes rounds them */
+static const float nf4_values[16] = {
+    -1.0f,
+    -0.6961928009986877f,
+    -0.5250730514526367f,
+    -0.39491748809814453f,
+    -0.28444138169288635f,
+    -0.18477343022823334f,
+    -0.09105003625154495f,
+    0.0f,
+    0.07958029955625534f,
+    0.16093020141124725f,
+    0.24611230194568634f,
+    0.33791524171829224f,
+    0.44070982933044434f,
+    0.5626170039176941f,
+    0.7229568362236023f,
+    1.0f,
+};
+
+/* VL values from VL / 2 bytes; the first is in the upper four bits of its byte */
+FT_INLINE vf nf4_lookup(const uint8_t *p) {
+#if VL == 16
+  uint32_t word[2];
+  memcpy(word, p, 8);
+  __m512i w = _mm512_inserti64x4(_mm512_set1_epi32((int)word[0]), _mm256_set1_epi32((int)word[1]), 1);
+  w = _mm512_srlv_epi32(w, (__m512i)(vu){4, 0, 12, 8, 20, 16, 28, 24, 4, 0, 12, 8, 20, 16, 28, 24});
+  return (vf)_mm512_permutexvar_ps(w, (__m512)load(nf4_values)); /* an index is its lowest four bits */
+#elif VL == 8
+  uint32_t word;
+  memcpy(&word, p, 4);
+  vu w = (vu)_mm256_srlv_epi32(_mm256_set1_epi32((int)word), (__m256i)(vu){4, 0, 12, 8, 20, 16, 28, 24});
+  __m256 low = _mm256_permutevar8x32_ps((__m256)load(nf4_values), (__m256i)w); /* by the lowest three bits */
+  __m256 high = _mm256_permutevar8x32_ps((__m256)load(nf4_values + 8), (__m256i)w);
+  return (vf)_mm256_blendv_ps(low, high, (__m256)(w << 28)); /* by the sign: the fourth bit */
+#else
+  return (vf){nf4_values[p[0] >> 4], nf4_values[p[0] & 15], nf4_values[p[1] >> 4], nf4_values[p[1] & 15]};
+#endif
+}
+
+FT_INLINE float nf4_scale(const stored *m, int64_t flat) { return m->scales[flat >> __builtin_ctzll((uint64_t)m->block)]; }
+
 FT_INLINE uint16_t half_at(const void *p, int64_t i) {
   uint16_t h;
   memcpy(&h, (const char *)p + 2 * i, 2);
@@ -46,6 +88,11 @@ FT_INLINE float stored_at(const int storage, const stored *m, int64_t row, int64
   i += row * m->ld;
   if (storage == STORED_BF16) return from_bf16(half_at(m->p, i));
   if (storage == STORED_F16) return from_f16(half_at(m->p, i));
+  if (storage == STORED_INT8) return (float)((const int8_t *)m->p)[i] * m->scales[row];
+  if (storage == STORED_NF4) {
+    uint8_t two = ((const uint8_t *)m->p)[i >> 1];
+    return nf4_values[i & 1 ? two & 15 : two >> 4] * nf4_scale(m, i);
+  }
   return ((const float *)m->p)[i];
 }
 
@@ -71,6 +118,23 @@ FT_INLINE vf fetch(const int storage, const stored *m, int64_t row, int64_t i) {
     return (vf){from_f16(half_at(half, 0)), from_f16(half_at(half, 1)), from_f16(half_at(half, 2)), from_f16(half_at(half, 3))};
 #endif
   }
+  if (storage == STORED_INT8) {
+    const int8_t *q = (const int8_t *)m->p + i;
+#if VL == 16
+    vf x = (vf)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)q)));
+#elif VL == 8
+    vf x = (vf)_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)q)));
+#else
+    vf x = {(float)q[0], (float)q[1], (float)q[2], (float)q[3]};
+#endif
+    return x * m->scales[row];
+  }
+  if (storage == STORED_NF4) {
+    if (i % VL == 0) return nf4_lookup((const uint8_t *)m->p + i / 2) * nf4_scale(m, i); /* within a block */
+    vf x = {0};
+    for (int u = 0; u < VL; u++) x[u] = stored_at(storage, m, row, i - row * m->ld + u);
+    return x;
+  }
   return load((const float *)m->p + i);
 }
 
@@ -84,6 +148,8 @@ FT_INLINE vf fetch_n(const int storage, const stored *m, int64_t row, int64_t i,
 /* n elements of row `row` from `column` on, as f32 */
 FT_INLINE void unpack_as(const int storage, const stored *m, int64_t row, int64_t column, int64_t n, float *d) {
   int64_t i = 0;
+  if (storage == STORED_NF4) /* up to where a vector of codes starts */
+    for (; i < n && (row * m->ld + column + i) % VL; i++) d[i] = stored_at(storage, m, row, column + i);
   for (; i + VL <= n; i += VL) store(d + i, fetch(storage, m, row, column + i));
   for (; i < n; i++) d[i] = stored_at(storage, m, row, column + i);
 }
@@ -94,6 +160,8 @@ FT_INLINE void unpack_as(const int storage, const stored *m, int64_t row, int64_
     case STORED_F32: call(STORED_F32, __VA_ARGS__); break;                                                             \
     case STORED_BF16: call(STORED_BF16, __VA_ARGS__); break;                                                           \
     case STORED_F16: call(STORED_F16, __VA_ARGS__); break;                                                             \
+    case STORED_INT8: call(STORED_INT8, __VA_ARGS__); break;                                                           \
+    case STORED_NF4: call(STORED_NF4, __VA_ARGS__); break;                                                             \
     default: break;                                                                                                    \
   }
 

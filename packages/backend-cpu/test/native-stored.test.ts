@@ -38,6 +38,30 @@ function f16(rows: number, ld: number, seed: number): Weight {
   return { stored, scales: null, block: 0, plain };
 }
 
+function int8(rows: number, ld: number, seed: number): Weight {
+  const stored = Int8Array.from(values(rows * ld, seed), (x) => Math.floor(x * 128));
+  const scales = values(rows, seed + 1, 0.01);
+  const plain = Float32Array.from(stored, (q, i) => q * scales[Math.floor(i / ld)]!);
+  return { stored, scales, block: 0, plain };
+}
+
+// the table bitsandbytes documents and ships
+const codes = [
+  -1, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334,
+  -0.09105003625154495, 0, 0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
+  0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1,
+];
+
+function nf4(rows: number, ld: number, seed: number, block = 16 << (rows % 3)): Weight {
+  const stored = Uint8Array.from(values(Math.ceil((rows * ld) / 2), seed), (x) => Math.floor((x + 1) * 128));
+  const scales = values(Math.ceil((rows * ld) / block), seed + 1);
+  const plain = Float32Array.from({ length: rows * ld }, (_, i) => {
+    const code = i % 2 ? stored[(i - 1) / 2]! % 16 : Math.floor(stored[i / 2]! / 16);
+    return codes[code]! * scales[Math.floor(i / block)]!;
+  });
+  return { stored, scales, block, plain };
+}
+
 const storages: readonly {
   name: string;
   storage: Storage;
@@ -45,6 +69,8 @@ const storages: readonly {
 }[] = [
   { name: "bf16", storage: 1, make: bf16 },
   { name: "f16", storage: 2, make: f16 },
+  { name: "int8", storage: 3, make: int8 },
+  { name: "NF4", storage: 4, make: nf4 },
 ];
 const table = available.flatMap((level) => storages.map((s) => ({ level, ...s })));
 
@@ -134,6 +160,11 @@ describe.skipIf(!native).each(table)("weights in $name on $level", ({ level, sto
 });
 
 describe.skipIf(!native)("gemm", () => {
+  it.each([0, 8, 48])("refuses NF4 in blocks of %i", (block) => {
+    const [a, out] = [new Float32Array(4), new Float32Array(4)];
+    const codes = new Uint8Array(2);
+    expect(native!.kernels.gemm(2, 2, 2, a, 2, 0, codes, 4, a, block, 2, 1, out, 2, 1, 0, 0)).toBe(-2);
+  });
   it.each([-1, 9])("refuses storage %i and leaves C alone", (storage) => {
     const out = new Float32Array(4).fill(5);
     const a = new Float32Array(4);

@@ -68,6 +68,7 @@ int K(ft_gemm)(int64_t M, int64_t N, int64_t K, const float *A, int64_t lda, int
                const float *scales, int64_t block, int64_t ldb, int transB, float *C, int64_t ldc, float alpha, int beta,
                int products) {
   if (storage < 0 || storage >= STORED_KINDS || products) return -2;
+  if (storage == STORED_NF4 && (block < 16 || block & (block - 1))) return -2;
   stored w = {B, ldb, storage, scales, block};
   return gemm_stored(M, N, K, A, lda, transA, &w, transB, C, ldc, alpha, beta);
 }

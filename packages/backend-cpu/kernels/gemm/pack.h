@@ -55,12 +55,12 @@ FT_INLINE void unpack_runs_as(const int storage, const stored *m, int64_t row, i
 }
 
 static void pack_stored(const operand *m, int64_t i0, int64_t w, int64_t k0, int64_t k, float *d) {
-  if (m->k == 1) {
+  if (m->outer == 1) {
+    FOR_STORAGE(m->w, unpack_runs_as, m->w, k0, i0, w, k, d)
+  } else {
     float lines[NR * GEMM_KC];
     FOR_STORAGE(m->w, unpack_lines_as, m->w, i0, k0, w, k, lines)
     pack_lines(lines, k, w, k, d, NR);
-  } else {
-    FOR_STORAGE(m->w, unpack_runs_as, m->w, k0, i0, w, k, d)
   }
 }
 

@@ -6,10 +6,10 @@ type F32 = Float32Array;
 type I32 = Int32Array;
 type U16 = Uint16Array;
 
-/** Elements as they lie in memory: f32; bf16 or f16 in 16-bit words. */
-export type Stored = F32 | U16;
-/** How they lie: 0 f32, 1 bf16, 2 f16. */
-export type Storage = 0 | 1 | 2;
+/** Elements as they lie in memory: f32; bf16 or f16 in 16-bit words; int8; NF4, two codes in a byte. */
+export type Stored = F32 | U16 | Int8Array | Uint8Array;
+/** How they lie: 0 f32, 1 bf16, 2 f16, 3 int8 with a scale for each row, 4 NF4 with a scale for each block. */
+export type Storage = 0 | 1 | 2 | 3 | 4;
 
 export interface NativeKernels {
   gemm_f32(
