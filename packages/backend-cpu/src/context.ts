@@ -2,6 +2,7 @@ import { FtError, type Spec, type View } from "@ft/tensor";
 import type { BufferPool, CpuBuffer } from "./buffer.ts";
 import type { NativeKernels, Storage, Stored } from "./native/abi.ts";
 import type { NativeLibrary } from "./native/library.ts";
+import { type NativeObserver, observed } from "./native/observe.ts";
 
 /** What fused kernels get as their first argument. */
 export interface CpuContext {
@@ -22,18 +23,20 @@ export function createContext(
   threads: number,
   library: NativeLibrary | undefined,
   products: 0 | 1,
+  observe?: NativeObserver,
 ): CpuContext {
+  const kernels = library && observe ? observed(library.kernels, observe) : library?.kernels;
   return {
     threads,
     products,
     get native(): NativeKernels {
-      if (library === undefined)
+      if (library === undefined || kernels === undefined)
         throw new FtError("backend", "[cpu] there are no native kernels", "build them: a C compiler is needed");
       if (activeThreads !== threads) {
         library.setThreads(threads);
         activeThreads = threads;
       }
-      return library.kernels;
+      return kernels;
     },
     scratch(count, fn) {
       const spec: Spec = { dtype: "f32", shape: [count] };

@@ -5,6 +5,7 @@ import { BufferPool, type CpuBuffer } from "./buffer.ts";
 import { type CpuContext, createContext } from "./context.ts";
 import { nativeOps } from "./kernels/index.ts";
 import { loadNative, type NativeLibrary } from "./native/library.ts";
+import type { NativeObserver } from "./native/observe.ts";
 import { nativePrimitives } from "./native/primitives.ts";
 import { referenceLoops } from "./primitives/index.ts";
 
@@ -23,6 +24,8 @@ export interface CpuOptions {
   readonly native?: boolean;
   /** hands out buffers full of NaN, so that a kernel that leaves elements unwritten shows (for conformance) */
   readonly poison?: boolean;
+  /** hears of each call of a C kernel; kernelProfile() makes one that adds up where the time goes. Without it nothing is timed. */
+  readonly observe?: NativeObserver;
 }
 
 /** What the CPU backend adds to the contract: whether the C kernels are in use. */
@@ -42,7 +45,7 @@ export async function createCpuBackend(options: CpuOptions = {}): Promise<CpuBac
   if (library === undefined && options.native !== false) warnOnce();
   const threads = library ? (options.threads ?? defaultThreads()) : 1;
   const pool = new BufferPool(poison);
-  const context = createContext(pool, threads, library, options.compute === "bf16" ? 1 : 0);
+  const context = createContext(pool, threads, library, options.compute === "bf16" ? 1 : 0, options.observe);
   if (options.compute === "bf16") checkBf16(library);
   return {
     name: "cpu",
