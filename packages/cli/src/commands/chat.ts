@@ -16,7 +16,7 @@ export type ChatFlags = Omit<GenerateFlags, "prompt" | "promptFile"> & {
  * --json, one JSON document of the whole conversation at the end.
  */
 export async function chatCommand(flags: ChatFlags, io: Io, signal: AbortSignal): Promise<void> {
-  const backend = await openBackend("auto", flags.threads);
+  const backend = await openBackend("auto", flags);
   using open = await openModel(flags.model, { backend, adapter: flags.adapter, chatTemplate: flags.chatTemplate });
   const first: Message[] = flags.system === undefined ? [] : [{ role: "system", content: flags.system }];
   let messages = [...first];

@@ -23,7 +23,7 @@ export interface GenerateFlags {
 /** `ft generate`: one prompt, one answer, streamed. */
 export async function generateCommand(flags: GenerateFlags, io: Io, signal: AbortSignal): Promise<void> {
   const prompt = await promptOf(flags);
-  const backend = await openBackend("auto", flags.threads);
+  const backend = await openBackend("auto", flags);
   using open = await openModel(flags.model, { backend, adapter: flags.adapter, chatTemplate: flags.chatTemplate });
   const messages: Message[] = [
     ...(flags.system === undefined ? [] : [{ role: "system" as const, content: flags.system }]),

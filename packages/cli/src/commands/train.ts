@@ -29,7 +29,7 @@ export async function trainCommand(
   signal: AbortSignal,
 ): Promise<void> {
   const given = resolveConfig(await configOf(file, flags), flags);
-  const backend = await openBackend(given.backend, given.threads);
+  const backend = await openBackend(given.backend, given);
   const tokenizer = await openTokenizer(given.model);
   const template = await openTemplate(tokenizer, given.chatTemplate);
   using model = await loadModel(given.model, { backend, weights: given.method === "full" ? "f32" : "stored" });
@@ -46,7 +46,8 @@ export async function trainCommand(
   const how = native
     ? `native kernels, ${threads} thread${threads === 1 ? "" : "s"}`
     : "reference loops, which are slow";
-  describeRun(io, config, rows, trainables, `${backend.name}, ${how}`);
+  const products = config.compute === "f32" ? "" : `, products in ${config.compute}`;
+  describeRun(io, config, rows, trainables, `${backend.name}, ${how}${products}`);
 
   const { checkpoints } = directory;
   const events = runTraining({ config, record, model, rows, trainables, checkpoints, signal });

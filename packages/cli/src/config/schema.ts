@@ -28,6 +28,10 @@ const schema = z.strictObject({
   method: z.enum(["lora", "full"]).describe("train adapters, or every weight").exactOptional(),
   backend: z.enum(["auto", "cpu"]).describe("where to compute").exactOptional(),
   threads: count.describe("threads of the CPU kernels").exactOptional(),
+  compute: z
+    .enum(["f32", "bf16"])
+    .describe("products over the weights; bf16 where the processor has them")
+    .exactOptional(),
   seed: z.int().min(0).describe("everything random depends on it").exactOptional(),
   validation: z.string().describe("held-out rows in a file of their own").exactOptional(),
   validationFraction: share.describe("share of the rows to hold out, 0 for none").exactOptional(),

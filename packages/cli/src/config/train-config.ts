@@ -14,6 +14,8 @@ export interface TrainConfig {
   readonly backend: "auto" | "cpu";
   /** threads of the CPU kernels; results do not depend on it */
   readonly threads?: number;
+  /** what the products over the weights are made of; bf16 only where the processor has such products */
+  readonly compute: "f32" | "bf16";
   /** everything random depends on it: split, order, initialisation, dropout */
   readonly seed: number;
   /** held-out rows in a file of their own */
@@ -72,6 +74,7 @@ export type PartialConfig = { readonly [K in keyof TrainConfig]?: TrainConfig[K]
 export const defaults: Omit<TrainConfig, "model" | "data" | "out"> = {
   method: "lora",
   backend: "auto",
+  compute: "f32",
   seed: 0,
   validationFraction: 0.05,
   truncation: "end",

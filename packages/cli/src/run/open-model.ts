@@ -18,11 +18,11 @@ import { exists } from "./exists.ts";
 /** The best backend there is: today the CPU. */
 export async function openBackend(
   name: "auto" | "cpu",
-  threads?: number,
+  { threads, compute = "f32" }: { readonly threads?: number | undefined; readonly compute?: "f32" | "bf16" } = {},
 ): Promise<Backend & { threads: number; native: boolean }> {
   if (name !== "auto" && name !== "cpu")
     throw new FtError("config", `there is no backend "${name}"`, "use auto or cpu");
-  return createCpuBackend(threads === undefined ? {} : { threads });
+  return createCpuBackend({ compute, ...(threads !== undefined && { threads }) });
 }
 
 /** A model's tokenizer, from its folder or its .gguf file. */

@@ -30,9 +30,19 @@ export async function recordOf(config: TrainConfig): Promise<RunRecord> {
 
 /** What a resume must find unchanged, in a form that does not depend on where the files lie. */
 export function identityOf({ config, hashes }: RunRecord): Record<string, string | number | boolean> {
-  const { method, seed, packing, truncation, validationFraction, weightDecay, lora } = config;
+  const { method, compute, seed, packing, truncation, validationFraction, weightDecay, lora } = config;
   const inputs = createHash("sha256").update(Object.values(hashes).join()).digest("hex");
-  return { method, seed, packing, truncation, validationFraction, weightDecay, lora: JSON.stringify(lora), inputs };
+  return {
+    method,
+    compute,
+    seed,
+    packing,
+    truncation,
+    validationFraction,
+    weightDecay,
+    lora: JSON.stringify(lora),
+    inputs,
+  };
 }
 
 async function weightFiles(model: string): Promise<string[]> {
