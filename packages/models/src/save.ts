@@ -1,6 +1,7 @@
 import { copyFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import { FtError, f32ToBf16, f32ToF16, type Parameter } from "@ft/tensor";
+import { cast } from "@ft/tensor/ops";
 import { readJsonFile, type WeightEntry, writeFileAtomic, writeShardedSafetensors } from "@ft/weights";
 import type { CausalLm } from "./causal-lm.ts";
 
@@ -42,9 +43,14 @@ export async function saveModel(model: CausalLm, folder: string, options: SaveMo
   await writeFileAtomic(join(folder, "config.json"), `${JSON.stringify(saved, null, 2)}\n`);
 }
 
+/** One weight at a time is widened to f32 and rounded again; one that is held in `dtype` is written as it is. */
 function entry(name: string, value: Parameter, dtype: SaveDType): WeightEntry {
   const shape = value.shape;
-  const wide = async (): Promise<Float32Array<ArrayBuffer>> => Float32Array.from(await value.read());
+  if (value.dtype === dtype) return { name, dtype, shape, data: () => value.read() };
+  const wide = async (): Promise<Float32Array<ArrayBuffer>> => {
+    using widened = cast(value, "f32");
+    return widened.read();
+  };
   if (dtype === "f32") return { name, dtype, shape, data: wide };
   return { name, dtype, shape, data: async () => (dtype === "bf16" ? f32ToBf16 : f32ToF16)(await wide()) };
 }

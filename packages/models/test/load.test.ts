@@ -53,6 +53,16 @@ describe("loadModel", () => {
         expect(held, name).toBe(shape.length > 1 ? dtype : "f32");
       for (const [name, { dtype: held }] of wide.parameters()) expect(held, name).toBe("f32");
       const batch = goldenBatch(goldenJson("llama-bias").packed);
+      // and they are saved as what they are, whatever they are held in
+      for (const [name, model] of [
+        ["narrow", narrow],
+        ["wide", wide],
+      ] as const) {
+        await saveModel(model, join(folder, name), { from, dtype: "f32" });
+        using again = await loadModel(join(folder, name), { backend });
+        for (const [weight, value] of wide.parameters())
+          expect(await again.parameters().get(weight)!.read(), weight).toEqual(await value.read());
+      }
       // every product is made of the same f32 numbers in the same order
       expect(await realLogits(narrow, batch)).toEqual(await realLogits(wide, batch));
     },
