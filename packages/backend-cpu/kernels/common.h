@@ -25,7 +25,7 @@ void ft_parallel(int64_t n, ft_task *task, void *arg);
 int ft_threads_active(void); /* 1 inside a task */
 
 /* Aligned memory of at least `bytes` that stays with the calling thread; contents are undefined. One slot, one user. */
-enum { FT_SLOT_PACK_A, FT_SLOT_PACK_B, FT_SLOT_TASK, FT_SLOTS };
+enum { FT_SLOT_PACK_A, FT_SLOT_PACK_B, FT_SLOT_TASK, FT_SLOT_SHARED, FT_SLOTS };
 void *ft_scratch(int slot, size_t bytes);
 void *ft_alloc(size_t bytes);
 void ft_release(void *block);

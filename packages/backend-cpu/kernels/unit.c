@@ -8,5 +8,5 @@
 #include "gemm/gemm.c"
 #include "elementwise.c"
 #include "rows.c"
-#include "attention.c"
+#include "attention/attention.c"
 #include "loss.c"

@@ -74,6 +74,27 @@ FT_INLINE vf pick(vi mask, vf yes, vf no) { return (vf)((mask & (vi)yes) | (~mas
 FT_INLINE vf vmin(vf a, vf b) { return pick((a < b) | (a != a), a, b); }
 FT_INLINE vf vmax(vf a, vf b) { return pick((a > b) | (a != a), a, b); }
 
+/* a where a > b, else b: b where either is NaN. One instruction on x86. */
+FT_INLINE vf vgreater(vf a, vf b) {
+#if VL == 16
+  return (vf)_mm512_max_ps((__m512)a, (__m512)b);
+#elif VL == 8
+  return (vf)_mm256_max_ps((__m256)a, (__m256)b);
+#else
+  return pick(a > b, a, b);
+#endif
+}
+/* a where a < b, else b */
+FT_INLINE vf vless(vf a, vf b) {
+#if VL == 16
+  return (vf)_mm512_min_ps((__m512)a, (__m512)b);
+#elif VL == 8
+  return (vf)_mm256_min_ps((__m256)a, (__m256)b);
+#else
+  return pick(a < b, a, b);
+#endif
+}
+
 /* lanes added as a fixed tree */
 FT_INLINE float hsum(vf x) {
   float v[VL];
