@@ -1,10 +1,10 @@
-// npm run bench -- [train] [--threads N] [--python PATH] [--steps N] [--best]
+// npm run bench -- [train] [--threads N] [--python PATH] [--steps N] [--best] [--profile]
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { trainRace } from "./train/race.mjs";
 
 const races = { train: trainRace };
-const usage = `usage: npm run bench -- [${Object.keys(races).join(" | ")} | all] [--threads N] [--python PATH] [--steps N] [--best]`;
+const usage = `usage: npm run bench -- [${Object.keys(races).join(" | ")} | all] [--threads N] [--python PATH] [--steps N] [--best] [--profile]`;
 
 function parse() {
   try {

@@ -8,10 +8,12 @@ import { philox } from "@ft/tensor";
 import { train } from "@ft/trainer";
 import { gemmPeak } from "../lib/gemm-peak.mjs";
 import { serve } from "../lib/serve.mjs";
+import { watch } from "./profile.mjs";
 
 const options = JSON.parse(process.argv[2]);
-const { model: folder, batch, seq, threads, checkpointing } = options;
-const backend = await createCpuBackend({ threads });
+const { model: folder, batch, seq, threads, checkpointing, profile } = options;
+const watcher = profile ? watch() : undefined;
+const backend = await createCpuBackend({ threads, ...(watcher && { observe: watcher.observe }) });
 const peak = gemmPeak(backend);
 const model = await loadModel(folder, { backend });
 const adapter = applyLora(model, { r: 16, alpha: 32 });
@@ -49,10 +51,12 @@ await serve({
   ready: { threads: backend.threads, gemmPeak: peak },
   async step() {
     const { value } = await events.next();
+    if (value.step === 1) watcher?.reset();
+    else watcher?.step(value.seconds);
     return { seconds: value.seconds, loss: value.loss, tokens: value.tokens };
   },
   async end() {
     await events.return();
-    return {};
+    return watcher ? { profile: watcher.result(backend.context.native) } : {};
   },
 });

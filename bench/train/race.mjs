@@ -5,6 +5,7 @@ import { gigabytes, table } from "../lib/numbers.mjs";
 import { findPython } from "../lib/python.mjs";
 import { race } from "../lib/race.mjs";
 import { loraFlopsPerToken, makeModel, smollm2 } from "../lib/smollm2.mjs";
+import { printProfile } from "./profile.mjs";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const [batch, seq, rank] = [4, 512, 16];
@@ -29,14 +30,23 @@ function entrants(best) {
  * Prints tokens a second, rates and peak memory of each, and the ratios.
  * @param {{threads: number, python?: string, best: boolean, profile: boolean, steps: number}} options
  */
-export async function trainRace({ threads, python: asked, best, steps }) {
+export async function trainRace({ threads, python: asked, best, profile, steps }) {
   const python = findPython(asked, ["torch", "transformers", "peft"]);
   const model = await makeModel();
   try {
     const runners = [];
     for (const { side, name, ...mode } of entrants(best)) {
       if (side === "peer" && python === undefined) continue;
-      const settings = JSON.stringify({ ...mode, batch, seq, rank, threads, config: smollm2, model: model.folder });
+      const settings = JSON.stringify({
+        ...mode,
+        profile,
+        batch,
+        seq,
+        rank,
+        threads,
+        config: smollm2,
+        model: model.folder,
+      });
       const [command, script] =
         side === "ft" ? [process.execPath, here("ours.mjs")] : [python, here("../peers/hf_lora_cpu.py")];
       const env = { OMP_NUM_THREADS: String(threads) };
@@ -44,6 +54,11 @@ export async function trainRace({ threads, python: asked, best, steps }) {
     }
     const results = await race(runners, { warm: 1, timed: steps });
     report(results, threads);
+    for (const { name, end } of results)
+      if (end.profile) {
+        console.log(`\n${name}`);
+        printProfile(end.profile);
+      }
     return results;
   } finally {
     await model.remove();
