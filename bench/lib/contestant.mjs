@@ -1,4 +1,4 @@
-// The parent's side of a race: each contestant is a process that does one step a line on its standard input.
+// The parent's side of a race: each contestant is a process that does one step for each line of JSON on its standard input.
 import { spawn } from "node:child_process";
 import { createInterface } from "node:readline";
 
@@ -6,7 +6,7 @@ import { createInterface } from "node:readline";
  * @typedef {object} Contestant
  * @property {string} name
  * @property {Record<string, any>} ready what it said when it was set up
- * @property {() => Promise<Record<string, any>>} step has it do one step; what it measured
+ * @property {(task?: object) => Promise<Record<string, any>>} step has it do one step, of what `task` says; what it measured
  * @property {() => Promise<Record<string, any>>} end what it says at the end; its peak memory among it
  */
 
@@ -43,8 +43,8 @@ export async function contestant(name, command, args, env) {
     child.stdin.end();
     return answer();
   };
-  const step = async () => {
-    child.stdin.write("\n");
+  const step = async (task = {}) => {
+    child.stdin.write(`${JSON.stringify(task)}\n`);
     return answer();
   };
   return { name, ready: await answer(), step, end };

@@ -1,4 +1,4 @@
-"""The child's side of a race with another process: one step a line on standard input, one JSON line an answer."""
+"""The child's side of a race with another process: one step for each line of JSON on standard input."""
 
 import json
 import resource
@@ -6,9 +6,9 @@ import sys
 from collections.abc import Callable
 
 
-def serve(ready: dict, step: Callable[[], dict]) -> None:
+def serve(ready: dict, step: Callable[[dict], dict]) -> None:
     print(json.dumps(ready), flush=True)
-    for _ in sys.stdin:
-        print(json.dumps(step()), flush=True)
+    for line in sys.stdin:
+        print(json.dumps(step(json.loads(line))), flush=True)
     unit = 1 if sys.platform == "darwin" else 1024
     print(json.dumps({"peakBytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}), flush=True)
