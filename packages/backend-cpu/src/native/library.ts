@@ -9,9 +9,13 @@ import koffi, { type LibraryHandle } from "koffi";
 import { type NativeKernels, prototypes } from "./abi.ts";
 import { whyUnloadable } from "./image.ts";
 
+export type NativeLevel = "portable" | "neon" | "avx2" | "avx512";
 /** Instruction sets the library can run with, in ascending order; the first is what every such processor has. */
-export const levels = [process.arch === "arm64" ? "neon" : "portable", "avx2", "avx512"] as const;
-export type NativeLevel = (typeof levels)[number];
+export const levels: readonly [NativeLevel, ...NativeLevel[]] = [
+  process.arch === "arm64" ? "neon" : "portable",
+  "avx2",
+  "avx512",
+];
 
 /** The C kernels, loaded. One per process; calls are synchronous and use all its threads. */
 export interface NativeLibrary {
