@@ -4,9 +4,9 @@ import { createCpuBackend } from "@ft/backend-cpu";
 import { applyLora } from "@ft/lora";
 import { loadModel, uploadBatch } from "@ft/models";
 import { adamw, constant } from "@ft/optim";
-import { philox } from "@ft/tensor";
 import { train } from "@ft/trainer";
 import { gemmPeak } from "../lib/gemm-peak.mjs";
+import { randomBatch } from "../lib/random-batch.mjs";
 import { serve } from "../lib/serve.mjs";
 import { watch } from "./profile.mjs";
 
@@ -19,26 +19,10 @@ const model = await loadModel(folder, { backend });
 const adapter = applyLora(model, { r: 16, alpha: 32 });
 const { vocabSize } = model.config;
 
-const places = batch * seq;
-const host = (n) => {
-  const draw = philox(0, 1, n);
-  const target = philox(0, 2, n);
-  return {
-    batch,
-    seq,
-    tokens: Int32Array.from({ length: places }, (_, i) => Math.floor(draw(i) * vocabSize)),
-    targets: Int32Array.from({ length: places }, (_, i) => Math.floor(target(i) * vocabSize)),
-    positions: Int32Array.from({ length: places }, (_, i) => i % seq),
-    segments: new Int32Array(places).fill(1),
-    targetTokens: places,
-    rows: [n],
-  };
-};
-
 const events = train({
   parameters: adapter.parameters(),
   loss: (one) => model.loss(uploadBatch(backend, one, vocabSize), { checkpointing }).loss,
-  batches: { perEpoch: 1_000_000, batchAt: host },
+  batches: { perEpoch: 1_000_000, batchAt: (n) => randomBatch(n, { batch, seq, vocabSize }) },
   optimizer: adamw({ weightDecay: 0.01 }),
   schedule: constant({ learningRate: 2e-4, totalSteps: 1_000_000 }),
   maxSteps: 1_000_000,

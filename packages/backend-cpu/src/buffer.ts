@@ -9,13 +9,22 @@ export type CpuView = View<CpuBuffer>;
 const classOf: { readonly [D in DType]: number } = { f64: 0, f32: 1, bf16: 2, f16: 2, i32: 3, i8: 4, u8: 5, bool: 5 };
 const classes = 6;
 
+/** What a backend holds in its buffers, now. */
+export interface BufferStats {
+  /** buffers made since the backend was: what a training step in its steady state adds none to */
+  readonly made: number;
+  /** bytes kept for reuse */
+  readonly idleBytes: number;
+}
+
 /**
  * Free lists by array class and length, so that a training step in its steady state allocates nothing: fresh pages cost
  * more than most elementwise kernels. Idle memory never exceeds the largest live size; the lengths longest unused go first.
  */
-export class BufferPool {
+export class BufferPool implements BufferStats {
   readonly #idle = new Map<number, CpuBuffer[]>();
   readonly #poison: boolean;
+  #made = 0;
   #idleBytes = 0;
   #liveBytes = 0;
   #peakBytes = 0;
@@ -34,7 +43,10 @@ export class BufferPool {
     let buffer = list?.pop();
     if (buffer !== undefined) this.#idleBytes -= bytes;
     // over an ArrayBuffer of its own: small typed arrays would otherwise live on the moving heap, out of reach of C
-    else buffer = dataOf[spec.dtype](new ArrayBuffer(bytes));
+    else {
+      buffer = dataOf[spec.dtype](new ArrayBuffer(bytes));
+      this.#made++;
+    }
     if (this.#poison) poisonBuffer(buffer);
     return buffer;
   }
@@ -61,7 +73,10 @@ export class BufferPool {
     }
   }
 
-  /** Bytes kept for reuse. */
+  get made(): number {
+    return this.#made;
+  }
+
   get idleBytes(): number {
     return this.#idleBytes;
   }

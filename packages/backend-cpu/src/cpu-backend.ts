@@ -1,7 +1,7 @@
 import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { type AnyKernel, type Backend, bytesOf, type DType, FtError, kernelTable } from "@ft/tensor";
-import { BufferPool, type CpuBuffer } from "./buffer.ts";
+import { BufferPool, type BufferStats, type CpuBuffer } from "./buffer.ts";
 import { type CpuContext, createContext } from "./context.ts";
 import { nativeOps } from "./kernels/index.ts";
 import { loadNative, type NativeLibrary } from "./native/library.ts";
@@ -32,6 +32,7 @@ export interface CpuOptions {
 export interface CpuBackend extends Backend<CpuBuffer> {
   readonly native: boolean;
   readonly threads: number;
+  readonly buffers: BufferStats;
 }
 
 const dtypes: ReadonlySet<DType> = new Set(["f64", "f32", "bf16", "f16", "i32", "i8", "u8", "bool"]);
@@ -53,6 +54,7 @@ export async function createCpuBackend(options: CpuOptions = {}): Promise<CpuBac
     mutable: true,
     native: library !== undefined,
     threads,
+    buffers: pool,
     primitives: library ? nativePrimitives(referenceLoops, context) : referenceLoops,
     kernels: kernelTable([...(library ? nativeOps : []), ...kernels]),
     context,

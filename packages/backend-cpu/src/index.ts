@@ -1,4 +1,4 @@
-export type { CpuBuffer, CpuView } from "./buffer.ts";
+export type { BufferStats, CpuBuffer, CpuView } from "./buffer.ts";
 export type { CpuContext } from "./context.ts";
 export { type CpuBackend, type CpuOptions, createCpuBackend } from "./cpu-backend.ts";
 export type { NativeArgument, NativeObserver } from "./native/observe.ts";
