@@ -2,7 +2,7 @@
 //   node bench/gemm.mjs [--filter regex] [--threads 1,2] [--seconds 0.5] [--json]
 //                       [--storage bf16,f16,int8,nf4] [--rows 2048]
 // With --storage: how long weights stored so take against f32 weights, measured in turns.
-// Compare with bench/openblas_gemm.py on the same cores in the same minute.
+// `npm run bench -- gemm` has OpenBLAS beside it.
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
