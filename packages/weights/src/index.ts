@@ -1,6 +1,15 @@
 export { type Append, streamFileAtomic, writeFileAtomic } from "./atomic.ts";
 export { commitFolder, type Manifest, verifyFolder } from "./commit-folder.ts";
 export { openGguf } from "./gguf.ts";
+export { cachedSnapshot, type Snapshot, type SnapshotFile } from "./hub/cached-snapshot.ts";
+export { isRepoId } from "./hub/repo.ts";
+export type { HubOptions } from "./hub/settings.ts";
+export {
+  type DownloadedSnapshot,
+  type DownloadProgress,
+  type SnapshotDownloadOptions,
+  snapshotDownload,
+} from "./hub/snapshot-download.ts";
 export { type LoadOptions, loadTensor } from "./load-tensor.ts";
 export { openWeights } from "./open-weights.ts";
 export { readJsonFile } from "./read-json-file.ts";
