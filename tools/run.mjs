@@ -5,7 +5,8 @@ import { mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { buildAll, buildFor } from "./lib/build.mjs";
 import { installAll, installFor } from "./lib/install.mjs";
-import { packAll } from "./lib/pack.mjs";
+import { packAll, packPlatforms } from "./lib/pack.mjs";
+import { fitsHere } from "./lib/platforms.mjs";
 import { node, root, run } from "./lib/process.mjs";
 import { runSteps } from "./lib/steps.mjs";
 
@@ -63,10 +64,13 @@ async function pack(folder) {
   const code = await runSteps([install, build]);
   if (code !== 0) return code;
   const packed = await packAll(target);
-  console.log(`\n${packed.length} packages in ${target}; in your project:\n\n  npm install ${join(target, "*.tgz")}`);
-  console.log(
-    "  node node_modules/@ft/backend-cpu/tools/build-native.mjs   # with a C compiler: 20 to 100 times faster",
-  );
+  const here = (await packPlatforms(join(target, "platforms"))).find(fitsHere);
+  const tarballs = [join(target, "*.tgz"), ...(here ? [here.tarball] : [])].join(" ");
+  console.log(`\n${packed.length} packages in ${target}; in your project:\n\n  npm install ${tarballs}`);
+  if (!here)
+    console.log(
+      "  node node_modules/@ft/backend-cpu/tools/build-native.mjs   # with a C compiler: 20 to 100 times faster",
+    );
   return 0;
 }
 

@@ -1,12 +1,14 @@
 #!/usr/bin/env node
 // What a user gets, on the Node they have: the packed packages are installed into an empty folder by npm, every one is
-// imported, a gradient is taken on the CPU backend, and the command prints its help.
+// imported, a gradient is taken on the CPU backend, and the command prints its help. Where prebuilt libraries were built,
+// the one for this machine must be what the CPU backend runs on.
 //   node tools/smoke.mjs [node version ...]     after a build; each Node comes from npm
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { withPnpm } from "./lib/install.mjs";
-import { packAll } from "./lib/pack.mjs";
+import { packAll, packPlatforms } from "./lib/pack.mjs";
+import { fitsHere } from "./lib/platforms.mjs";
 import { run } from "./lib/process.mjs";
 import { runSteps } from "./lib/steps.mjs";
 
@@ -21,7 +23,10 @@ const w = parameter(cpu, "f32", ["n"], [3], Float32Array.of(1, 2, 3));
 const { value, grads } = valueAndGrad(new Map([["w", w]]), () => sum(w));
 assert.deepEqual([...(await value.read())], [6]);
 assert.deepEqual([...(await grads.get("w").read())], [1, 1, 1]);
-console.log(process.version, packages.length, "packages");
+const prebuilt = PREBUILT;
+const loaded = process.report.getReport().sharedObjects.filter((path) => /ft_cpu/.test(path));
+if (prebuilt) assert.match(loaded.join(), new RegExp(prebuilt));
+console.log(process.version, packages.length, "packages", loaded.join());
 `;
 
 const dir = mkdtempSync(join(tmpdir(), "ft-smoke-"));
@@ -37,14 +42,17 @@ async function install() {
   const pnpm = await withPnpm();
   if (pnpm.code !== 0) return pnpm;
   packed = await packAll(dir);
+  const prebuilt = (await packPlatforms(join(dir, "platforms"))).filter(fitsHere);
   mkdirSync(app);
   writeFileSync(
     join(app, "package.json"),
     '{ "name": "smoke", "version": "1.0.0", "private": true, "type": "module" }\n',
   );
-  writeFileSync(join(app, "main.mjs"), program.replace("NAMES", JSON.stringify(packed.map((one) => one.name))));
+  const names = JSON.stringify(packed.map((one) => one.name));
+  const library = JSON.stringify(prebuilt[0]?.name ?? null);
+  writeFileSync(join(app, "main.mjs"), program.replace("NAMES", names).replace("PREBUILT", library));
   // TensorFlow.js is the peer that a user of its backend brings.
-  return npmInstall(...packed.map((one) => one.tarball), "@tensorflow/tfjs-core@4.22.0");
+  return npmInstall(...[...packed, ...prebuilt].map((one) => one.tarball), "@tensorflow/tfjs-core@4.22.0");
 }
 
 async function on(version) {

