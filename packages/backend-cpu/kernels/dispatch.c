@@ -16,7 +16,8 @@ typedef struct {
 #define FT_KERNEL(result, name, params, args)                                                                          \
   result FT_CAT(name, FT_BASE) params;                                                                                \
   result FT_CAT(name, avx2) params;                                                                                    \
-  result FT_CAT(name, avx512) params;
+  result FT_CAT(name, avx512) params;                                                                                  \
+  result FT_CAT(name, avx512bf16) params;
 #include "ft.h"
 #undef FT_KERNEL
 
@@ -36,6 +37,11 @@ static const table avx512 = {
 #include "ft.h"
 #undef FT_KERNEL
 };
+static const table avx512bf16 = {
+#define FT_KERNEL(result, name, params, args) FT_CAT(name, avx512bf16),
+#include "ft.h"
+#undef FT_KERNEL
+};
 #endif
 
 static const table *active;
@@ -44,20 +50,22 @@ static int active_level = -1;
 static int best_level(void) {
 #if defined(__x86_64__)
   int features = cpu_features();
+  if (features & CPU_AVX512_BF16) return 3;
   if (features & CPU_AVX512) return 2;
   if (features & CPU_AVX2) return 1;
 #endif
   return 0;
 }
 
-/* Asks for a level (0 portable or NEON, 1 AVX2 and FMA, 2 AVX-512; negative: the best); returns the one now in use. Call it only
- * while no kernel runs. */
+/* Asks for a level (0 portable or NEON, 1 AVX2 and FMA, 2 AVX-512, 3 the same with products of bf16; negative: the best);
+ * returns the one now in use. Call it only while no kernel runs. */
 FT_EXPORT int ft_select(int level) {
   int best = best_level();
   if (level < 0 || level > best) level = best;
   active_level = level;
 #if defined(__x86_64__)
-  active = level == 2 ? &avx512 : level == 1 ? &avx2 : &base;
+  const table *const all[] = {&base, &avx2, &avx512, &avx512bf16};
+  active = all[level];
 #else
   active = &base;
 #endif

@@ -60,10 +60,6 @@ typedef struct {
   void *out;
 } conversion;
 
-FT_INLINE uint16_t to_bf16(float x) {
-  uint32_t u = bits_of(x), rounded = (u + 0x7fff + ((u >> 16) & 1)) >> 16, quiet = (u >> 16) | 0x40;
-  return (uint16_t)((u & 0x7fffffff) > 0x7f800000 ? quiet : rounded);
-}
 /* Without branches: a subnormal result is rounded by adding a power of two whose last place is its own. */
 FT_INLINE uint16_t to_f16(float x) {
   uint32_t u = bits_of(x), sign = (u >> 16) & 0x8000, a = u & 0x7fffffff;

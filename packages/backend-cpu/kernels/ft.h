@@ -9,7 +9,7 @@
  *   int  ft_init(int threads)   grows the pool; threads from now on, the caller included; returns what it got
  *   int  ft_threads(void)       threads in use
  *   void ft_shutdown(void)      ends the workers and frees the caller's scratch
- *   int  ft_select(int level)   0 portable or NEON, 1 AVX2 + FMA, 2 AVX-512, -1 the best; returns the level now in use
+ *   int  ft_select(int level)   0 portable or NEON, 1 AVX2 + FMA, 2 AVX-512, 3 the same with products of bf16, -1 the best; returns the level now in use
  *   int  ft_level(void)         the level in use
  *   const char *ft_abi(void)    names the declarations below; a loader of others must not call them
  */
@@ -26,7 +26,8 @@ FT_KERNEL(void, ft_gemm_f32,
  * stored matrix], 4 NF4: two codes in a byte, the first in the upper half, with scales[flat index / block], block a power of
  * two and at least 16, and no gap between rows (scales and block are not read otherwise). A stored [N,K] with transB is a layer's forward,
  * the same matrix without it its input gradient. Unpacked on the way; the result is that of ft_gemm_f32 on the unpacked
- * matrix, bit for bit. Returns 0; -1 without memory; -2, and nothing is written, for a storage, block or kind of product
+ * matrix, bit for bit. `products` 1 rounds both factors to bf16 and sums their products in f32, in the order of
+ * vdpbf16ps, at the level that has this instruction and nowhere else; products of at most 8 rows stay in f32. Returns 0; -1 without memory; -2, and nothing is written, for a storage, block or kind of product
  * that there is not. */
 FT_KERNEL(int, ft_gemm,
           (int64_t M, int64_t N, int64_t K, const float *A, int64_t lda, int transA, const void *B, int storage,
@@ -142,11 +143,13 @@ FT_KERNEL(void, ft_attention_cached,
 /* Head and cross-entropy in one: over rows with targets[i] >= 0, *loss = sum of logsumexp(w x_i) - (w x_i)[targets[i]] in
  * f64 and row order, *count = how many. x [rows,h], w [vocab,h], stored as in ft_gemm. Logits exist for `chunk` rows at a time (allocated for
  * the call). Gradients of the sum, each may be null: dx [rows,h] written whole (0 in rows without target), dw [vocab,h]
- * added to. Returns 0; -1 without memory; -2 if a target is >= vocab (nothing is written then). */
+ * added to. Returns 0; -1 without memory; -2 if a target is >= vocab and -3 for what ft_gemm refuses (nothing is written
+ * then). */
 FT_KERNEL(int, ft_cross_entropy,
-          (const float *x, const void *w, int storage, const float *scales, int64_t block, const int32_t *targets,
-           int64_t rows, int64_t h, int64_t vocab, int64_t chunk, double *loss, double *count, float *dx, float *dw),
-          (x, w, storage, scales, block, targets, rows, h, vocab, chunk, loss, count, dx, dw))
+          (const float *x, const void *w, int storage, const float *scales, int64_t block, int products,
+           const int32_t *targets, int64_t rows, int64_t h, int64_t vocab, int64_t chunk, double *loss, double *count,
+           float *dx, float *dw),
+          (x, w, storage, scales, block, products, targets, rows, h, vocab, chunk, loss, count, dx, dw))
 
 /* ---- optimizers: in place, the formulas of torch.optim in f32 ---- */
 

@@ -57,11 +57,12 @@ static void softmax_task(void *arg, int64_t i) {
   row[target] -= 1;
 }
 
-int K(ft_cross_entropy)(const float *x, const void *w, int storage, const float *scales, int64_t block,
+int K(ft_cross_entropy)(const float *x, const void *w, int storage, const float *scales, int64_t block, int products,
                         const int32_t *targets, int64_t rows, int64_t h, int64_t vocab, int64_t chunk, double *loss,
                         double *count, float *dx, float *dw) {
   stored head = {w, h, storage, scales, block};
   int64_t used = 0;
+  if (!can_multiply(&head, products)) return -3;
   for (int64_t i = 0; i < rows; i++) {
     if (targets[i] >= vocab) return -2;
     used += targets[i] >= 0;
@@ -84,17 +85,16 @@ int K(ft_cross_entropy)(const float *x, const void *w, int storage, const float 
       int64_t first = cut(used, chunks, c), n = cut(used, chunks, c + 1) - first;
       head_loss g = {x, targets, row + first, xs, logits, dxs, dx, row_loss, n, h, vocab, dx || dw};
       ft_parallel(n, gather_task, &g);
-      if (gemm_stored(n, vocab, h, xs, h, 0, &head, 1, logits, vocab, 1, 0)) {
-        status = -1;
-        break;
-      }
+      status = gemm_stored(n, vocab, h, xs, h, 0, &head, 1, logits, vocab, 1, 0, products);
+      if (status) break;
       ft_parallel(n, softmax_task, &g);
       for (int64_t i = 0; i < n; i++) *loss += row_loss[i];
       if (dx) {
-        gemm_stored(n, h, vocab, logits, vocab, 0, &head, 0, dxs, h, 1, 0); /* stored this way round it needs no memory */
+        gemm_stored(n, h, vocab, logits, vocab, 0, &head, 0, dxs, h, 1, 0, products);
         ft_parallel(n, scatter_task, &g);
       }
-      if (dw) gemm_call(vocab, h, n, logits, vocab, 1, xs, h, 0, dw, h, 1, 1);
+      stored rows_x = {xs, h, STORED_F32, 0, 0};
+      if (dw) gemm_stored(vocab, h, n, logits, vocab, 1, &rows_x, 0, dw, h, 1, 1, products);
     }
   }
   ft_release(row);

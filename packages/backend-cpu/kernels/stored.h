@@ -24,6 +24,10 @@ FT_INLINE float float_of(uint32_t u) {
   return x;
 }
 
+FT_INLINE uint16_t to_bf16(float x) {
+  uint32_t u = bits_of(x), rounded = (u + 0x7fff + ((u >> 16) & 1)) >> 16, quiet = (u >> 16) | 0x40;
+  return (uint16_t)((u & 0x7fffffff) > 0x7f800000 ? quiet : rounded);
+}
 FT_INLINE float from_bf16(uint16_t h) { return float_of((uint32_t)h << 16); }
 
 /* Without branches: shifted into place, the exponent is corrected by a multiplication, which also normalises subnormals. */
@@ -162,7 +166,7 @@ FT_INLINE void unpack_as(const int storage, const stored *m, int64_t row, int64_
     case STORED_F16: call(STORED_F16, __VA_ARGS__); break;                                                             \
     case STORED_INT8: call(STORED_INT8, __VA_ARGS__); break;                                                           \
     case STORED_NF4: call(STORED_NF4, __VA_ARGS__); break;                                                             \
-    default: break;                                                                                                    \
+    default: __builtin_unreachable(); /* callers have checked it */                                                    \
   }
 
 static void unpack(const stored *m, int64_t row, int64_t column, int64_t n, float *d) {

@@ -64,7 +64,9 @@ describe.skipIf(!native).each(available)("cross_entropy on %s", (level) => {
         const [dx, dw] = sameOnThreads(() => {
           const [a, b] = [new Float32Array(x.length).fill(Number.NaN), new Float32Array(w.length).fill(1)];
           const [loss, count] = [new Float64Array(1), new Float64Array(1)];
-          expect(k.cross_entropy(x, w, 0, null, 0, targets, c.rows, c.h, c.vocab, c.chunk, loss, count, a, b)).toBe(0);
+          expect(k.cross_entropy(x, w, 0, null, 0, 0, targets, c.rows, c.h, c.vocab, c.chunk, loss, count, a, b)).toBe(
+            0,
+          );
           expect(count[0]).toBe(targets.filter((t) => t >= 0).length);
           losses.push(loss[0]!);
           return [a, b] as const;
@@ -76,6 +78,7 @@ describe.skipIf(!native).each(available)("cross_entropy on %s", (level) => {
             w,
             0,
             null,
+            0,
             0,
             targets,
             c.rows,
@@ -111,7 +114,23 @@ describe.skipIf(!native).each(available)("cross_entropy on %s", (level) => {
     const [w, targets] = [values(400, 2), targetsOf(c)];
     const run = (x: Float32Array): number => {
       const loss = new Float64Array(1);
-      k.cross_entropy(x, w, 0, null, 0, targets, c.rows, c.h, c.vocab, c.chunk, loss, new Float64Array(1), null, null);
+      k.cross_entropy(
+        x,
+        w,
+        0,
+        null,
+        0,
+        0,
+        targets,
+        c.rows,
+        c.h,
+        c.vocab,
+        c.chunk,
+        loss,
+        new Float64Array(1),
+        null,
+        null,
+      );
       return loss[0]!;
     };
     const x = values(160, 1);
@@ -129,9 +148,11 @@ describe.skipIf(!native).each(available)("cross_entropy on %s", (level) => {
   it("gives 0 without targets and refuses a target outside the vocabulary, writing nothing", () => {
     const [x, w] = [values(24, 1), values(40, 2)];
     const [loss, count, dx] = [Float64Array.of(7), Float64Array.of(7), new Float32Array(24).fill(7)];
-    expect(k.cross_entropy(x, w, 0, null, 0, Int32Array.of(0, 10, 1), 3, 8, 5, 2, loss, count, dx, null)).toBe(-2);
+    expect(k.cross_entropy(x, w, 0, null, 0, 0, Int32Array.of(0, 10, 1), 3, 8, 5, 2, loss, count, dx, null)).toBe(-2);
     expect([loss[0], count[0], ...dx]).toEqual(new Array(26).fill(7));
-    expect(k.cross_entropy(x, w, 0, null, 0, Int32Array.of(-1, -100, -1), 3, 8, 5, 2, loss, count, dx, null)).toBe(0);
+    expect(k.cross_entropy(x, w, 0, null, 0, 0, Int32Array.of(-1, -100, -1), 3, 8, 5, 2, loss, count, dx, null)).toBe(
+      0,
+    );
     expect([loss[0], count[0], ...dx]).toEqual(new Array(26).fill(0));
   });
 
@@ -141,7 +162,7 @@ describe.skipIf(!native).each(available)("cross_entropy on %s", (level) => {
     const w = Float32Array.of(1, 0, 0, 0, 0.5, 0, 0, 0, -1, 0, 0, 0);
     const loss = new Float64Array(1);
     expect(
-      k.cross_entropy(x, w, 0, null, 0, Int32Array.of(1, 2), 2, h, 3, 2, loss, new Float64Array(1), null, null),
+      k.cross_entropy(x, w, 0, null, 0, 0, Int32Array.of(1, 2), 2, h, 3, 2, loss, new Float64Array(1), null, null),
     ).toBe(0);
     expect(loss[0]).toBe(500);
   });

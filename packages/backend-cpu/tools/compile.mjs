@@ -30,13 +30,15 @@ const WARNINGS = ["-Wall", "-Wextra", "-Wno-psabi", "-Wno-unknown-warning-option
 function objects(arch) {
   const unit = (isa, flags) => ({ source: "unit.c", object: `${isa}.o`, flags: [`-DFT_ISA=${isa}`, ...flags] });
   const x86 = arch === "x64";
+  const wide = ["-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mfma", "-mf16c"];
   const base = arch === "arm64" ? "neon" : "portable";
   return [
     unit(base, []),
     ...(x86
       ? [
           unit("avx2", ["-mavx2", "-mfma", "-mf16c"]),
-          unit("avx512", ["-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mfma", "-mf16c"]),
+          unit("avx512", wide),
+          unit("avx512bf16", [...wide, "-mavx512bf16"]),
         ]
       : []),
     { source: "dispatch.c", object: "dispatch.o", flags: [`-DFT_BASE=${base}`, `-DFT_ABI=${abi()}`] },

@@ -7,6 +7,8 @@
  *   - an operand that would be read only once or a few times after packing is read where it lies.
  * An element of C is the same chain of multiply-adds over the same blocks of K whatever tile, region or thread makes it;
  * blocks of K depend on K alone. So no thread count, and none of the choices above, changes a bit.
+ *
+ * Products of bf16 differ in packing and in the multiply-add only. Few rows are bound by memory and stay in f32.
  */
 #include "region.h"
 #include "thin.h"
@@ -21,7 +23,8 @@ static void run_product(product *g) {
     ft_parallel(ceil_div(g->N, THIN_STRIP), strip_task, g);
     return;
   }
-  g->blocks = FT_MAX(1, ceil_div(g->K, GEMM_KC));
+  g->words = ceil_div(g->K, 1 + g->pairs);
+  g->blocks = FT_MAX(1, ceil_div(g->words, GEMM_KC));
   g->tiles = ceil_div(g->M, MR);
   g->panels = ceil_div(g->N, NR);
   int threads = ft_threads_active();
@@ -39,22 +42,32 @@ static void gemm_call(int64_t M, int64_t N, int64_t K, const float *A, int64_t l
   run_product(&g);
 }
 
-/* with a weight as it is stored; returns 0, or -1 without memory */
+#ifdef FT_DOT
+#define HAS_PAIRS 1
+#else
+#define HAS_PAIRS 0
+#endif
+
+static int can_multiply(const stored *w, int products) {
+  if (w->storage < 0 || w->storage >= STORED_KINDS || products < 0 || products > HAS_PAIRS) return 0;
+  return w->storage != STORED_NF4 || (w->block >= 16 && !(w->block & (w->block - 1)));
+}
+
+/* with a weight as it is stored, and with products of f32 (0) or bf16 (1); returns what ft_gemm does */
 static int gemm_stored(int64_t M, int64_t N, int64_t K, const float *A, int64_t lda, int transA, const stored *w, int transB,
-                       float *C, int64_t ldc, float alpha, int beta) {
+                       float *C, int64_t ldc, float alpha, int beta, int products) {
+  if (!can_multiply(w, products)) return -2;
   const float *plain = w->storage == STORED_F32 ? w->p : 0;
   float *column = 0;
   if (!plain && transB && w->ld == 1) { /* a vector: as f32 it would not be read as rows either */
     if (!(plain = column = ft_alloc((size_t)(N + 1) * 4))) return -1;
     for (int64_t i = 0; i < N; i++) unpack(w, i, 0, 1, column + i);
   }
-  if (plain) gemm_call(M, N, K, A, lda, transA, plain, w->ld, transB, C, ldc, alpha, beta);
-  else {
-    product g = {.M = M, .N = N, .K = K, .C = C, .ldc = ldc, .alpha = alpha, .beta = beta};
-    g.A = transA ? (operand){A, 1, lda, 0} : (operand){A, lda, 1, 0};
-    g.B = transB ? (operand){0, w->ld, 1, w} : (operand){0, 1, w->ld, w};
-    run_product(&g);
-  }
+  product g = {.M = M, .N = N, .K = K, .C = C, .ldc = ldc, .alpha = alpha, .beta = beta, .pairs = products};
+  const stored *packed = plain ? 0 : w;
+  g.A = transA ? (operand){A, 1, lda, 0} : (operand){A, lda, 1, 0};
+  g.B = transB ? (operand){plain, w->ld, 1, packed} : (operand){plain, 1, w->ld, packed};
+  run_product(&g);
   ft_release(column);
   return 0;
 }
@@ -67,10 +80,8 @@ void K(ft_gemm_f32)(int64_t M, int64_t N, int64_t K, const float *A, int64_t lda
 int K(ft_gemm)(int64_t M, int64_t N, int64_t K, const float *A, int64_t lda, int transA, const void *B, int storage,
                const float *scales, int64_t block, int64_t ldb, int transB, float *C, int64_t ldc, float alpha, int beta,
                int products) {
-  if (storage < 0 || storage >= STORED_KINDS || products) return -2;
-  if (storage == STORED_NF4 && (block < 16 || block & (block - 1))) return -2;
   stored w = {B, ldb, storage, scales, block};
-  return gemm_stored(M, N, K, A, lda, transA, &w, transB, C, ldc, alpha, beta);
+  return gemm_stored(M, N, K, A, lda, transA, &w, transB, C, ldc, alpha, beta, products);
 }
 
 typedef struct {

@@ -36,7 +36,9 @@ typedef struct {
   int64_t ldc;
   float alpha;
   int beta;
-  int64_t blocks, tiles, panels, across_m, across_n; /* K-blocks, row tiles, column panels, grid of regions */
+  int pairs;     /* products of bf16: 2 of K in a word of a panel */
+  int64_t words; /* K in words of a panel */
+  int64_t blocks, tiles, panels, across_m, across_n; /* blocks of words, row tiles, column panels, grid of regions */
 } product;
 
 /* the start of part i when n things are cut into `parts` nearly equal parts */

@@ -1,7 +1,7 @@
 /* Micro-kernels: a register tile of C, for every height and width and every way A may lie. */
 #ifndef FT_GEMM_TILE_H
 #define FT_GEMM_TILE_H
-#include "product.h"
+#include "pairs.h"
 
 #if MR == 14
 #define EACH_ROW(F) F(0) F(1) F(2) F(3) F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11) F(12) F(13)
@@ -10,6 +10,27 @@
 #else
 #define EACH_ROW(F) F(0) F(1) F(2) F(3) F(4) F(5)
 #endif
+
+/* Products of bf16 (`dot`) run in the same tile: a word is then a pair along K and a multiply-add adds both its products. */
+FT_INLINE vf broadcast(const int dot, const float *p) {
+  if (!dot) return splat(*p);
+  uint32_t word;
+  memcpy(&word, p, 4);
+  return (vf)(word - (vu){0});
+}
+FT_INLINE vf multiply_add(const int dot, vf a, vf b, vf c) {
+#if defined(__AVX512BF16__)
+  if (dot) return (vf)_mm512_dpbf16_ps((__m512)c, (__m512bh)a, (__m512bh)b);
+#elif defined(FT_EMULATE_DOT)
+  if (dot) {
+    vu high = 0xffff0000 - (vu){0};
+    c = vfma((vf)((vu)a & high), (vf)((vu)b & high), c);
+    return vfma((vf)((vu)a << 16), (vf)((vu)b << 16), c);
+  }
+#endif
+  (void)dot;
+  return vfma(a, b, c);
+}
 
 /* c[mr][nv vectors] = alpha * sum_k a[k][mr] * b[k][nv vectors] (+ c). mr and nv are constants where this is inlined, so
  * rows from mr on vanish. `ar` and `ak` are A's distances along rows and K. Rows are addressed from every third one:
@@ -22,10 +43,10 @@
   }
 #define ROW_STEP(i)                                                                                                    \
   if (i < mr) {                                                                                                        \
-    vf s = splat(base[i / 3][(i % 3) * ar]);                                                                           \
+    vf s = broadcast(dot, base[i / 3] + (i % 3) * ar);                                                                         \
     PIN(s);                                                                                                            \
-    x##i = vfma(s, b0, x##i);                                                                                          \
-    if (nv > 1) y##i = vfma(s, b1, y##i);                                                                              \
+    x##i = multiply_add(dot, s, b0, x##i);                                                                                    \
+    if (nv > 1) y##i = multiply_add(dot, s, b1, y##i);                                                                         \
   }
 #define ROW_STORE(i)                                                                                                   \
   if (i < mr) {                                                                                                        \
@@ -39,7 +60,7 @@
       store(d + VL, y##i);                                                                                             \
     }                                                                                                                  \
   }
-FT_INLINE void tile(const int mr, const int nv, int64_t k, const float *a, int64_t ar, int64_t ak, const float *b,
+FT_INLINE void tile(const int dot, const int mr, const int nv, int64_t k, const float *a, int64_t ar, int64_t ak, const float *b,
                     int64_t bk, float *c, int64_t ldc, float alpha, int add) {
   const float *base[(MR + 2) / 3];
   for (int i = 0; i < (MR + 2) / 3; i++) base[i] = a + 3 * i * ar;
@@ -64,19 +85,19 @@ FT_INLINE void tile(const int mr, const int nv, int64_t k, const float *a, int64
 
 typedef void tile_fn(int64_t k, const float *a, int64_t ar, int64_t ak, const float *b, int64_t bk, float *c, int64_t ldc,
                      float alpha, int add);
-#define DEFINE_TILE(name, i, nv, row, step)                                                                            \
+#define DEFINE_TILE(name, dot, i, nv, row, step)                                                                           \
   static void name##i(int64_t k, const float *a, int64_t ar, int64_t ak, const float *b, int64_t bk, float *c,         \
                       int64_t ldc, float alpha, int add) {                                                             \
     (void)ar, (void)ak;                                                                                                \
-    tile(i + 1, nv, k, a, row, step, b, bk, c, ldc, alpha, add);                                                       \
+    tile(dot, i + 1, nv, k, a, row, step, b, bk, c, ldc, alpha, add);                                                       \
   }
 #define DEFINE_TILES(i)                                                                                                \
-  DEFINE_TILE(packed1_, i, 1, 1, i + 1)                                                                                \
-  DEFINE_TILE(packed2_, i, 2, 1, i + 1)                                                                                \
-  DEFINE_TILE(rows1_, i, 1, ar, 1)                                                                                     \
-  DEFINE_TILE(rows2_, i, 2, ar, 1)                                                                                     \
-  DEFINE_TILE(cols1_, i, 1, 1, ak)                                                                                     \
-  DEFINE_TILE(cols2_, i, 2, 1, ak)
+  DEFINE_TILE(packed1_, 0, i, 1, 1, i + 1)                                                                                \
+  DEFINE_TILE(packed2_, 0, i, 2, 1, i + 1)                                                                                \
+  DEFINE_TILE(rows1_, 0, i, 1, ar, 1)                                                                                     \
+  DEFINE_TILE(rows2_, 0, i, 2, ar, 1)                                                                                     \
+  DEFINE_TILE(cols1_, 0, i, 1, 1, ak)                                                                                     \
+  DEFINE_TILE(cols2_, 0, i, 2, 1, ak)
 EACH_ROW(DEFINE_TILES)
 #define NAME_PACKED1(i) packed1_##i,
 #define NAME_PACKED2(i) packed2_##i,
@@ -84,9 +105,20 @@ EACH_ROW(DEFINE_TILES)
 #define NAME_ROWS2(i) rows2_##i,
 #define NAME_COLS1(i) cols1_##i,
 #define NAME_COLS2(i) cols2_##i,
-enum { PACKED, ROWS, COLS };
-static tile_fn *const tiles[3][2][MR] = {{{EACH_ROW(NAME_PACKED1)}, {EACH_ROW(NAME_PACKED2)}},
-                                         {{EACH_ROW(NAME_ROWS1)}, {EACH_ROW(NAME_ROWS2)}},
-                                         {{EACH_ROW(NAME_COLS1)}, {EACH_ROW(NAME_COLS2)}}};
+enum { PACKED, ROWS, COLS, PAIRS };
+#ifdef FT_DOT
+#define DEFINE_PAIR_TILES(i) DEFINE_TILE(pairs1_, 1, i, 1, 1, i + 1) DEFINE_TILE(pairs2_, 1, i, 2, 1, i + 1)
+EACH_ROW(DEFINE_PAIR_TILES)
+#define NAME_PAIRS1(i) pairs1_##i,
+#define NAME_PAIRS2(i) pairs2_##i,
+#endif
+static tile_fn *const tiles[4][2][MR] = {
+    {{EACH_ROW(NAME_PACKED1)}, {EACH_ROW(NAME_PACKED2)}},
+    {{EACH_ROW(NAME_ROWS1)}, {EACH_ROW(NAME_ROWS2)}},
+    {{EACH_ROW(NAME_COLS1)}, {EACH_ROW(NAME_COLS2)}},
+#ifdef FT_DOT
+    {{EACH_ROW(NAME_PAIRS1)}, {EACH_ROW(NAME_PAIRS2)}},
+#endif
+};
 
 #endif

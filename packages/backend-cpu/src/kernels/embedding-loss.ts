@@ -19,7 +19,7 @@ export const embeddingKernel: Kernel<Embedding, CpuContext> = defineKernel(embed
 /** Only rows with a target are multiplied; gradients are made in the forward, the backward scales them in place. */
 export const linearCrossEntropyKernel: Kernel<LinearCrossEntropy, CpuContext> = defineKernel(linearCrossEntropyOp, {
   accepts: ({ in: { weight, ...others }, wants }) => allF32(others) && readable(weight, wants.weight),
-  forward({ native }, { in: { x, weight, targets }, attrs: { chunk }, out, saved: { dx, dWeight } }) {
+  forward({ native, products }, { in: { x, weight, targets }, attrs: { chunk }, out, saved: { dx, dWeight } }) {
     const [vocab, h] = [dim(weight, 0), dim(weight, 1)];
     const [loss, count] = [new Float64Array(1), new Float64Array(1)];
     const rows = sizeOf(targets.shape);
@@ -29,6 +29,7 @@ export const linearCrossEntropyKernel: Kernel<LinearCrossEntropy, CpuContext> = 
       ...stored(weight),
       null,
       0,
+      products,
       i32(targets),
       rows,
       h,

@@ -156,7 +156,7 @@ export interface NativeKernels {
       y: F32,
     ]
   ): void;
-  /** 0; -1 without memory; -2 when a target is outside the vocabulary */
+  /** 0; -1 without memory; -2 when a target is outside the vocabulary; -3 for what `gemm` refuses */
   cross_entropy(
     ...args: [
       x: F32,
@@ -164,6 +164,7 @@ export interface NativeKernels {
       storage: Storage,
       scales: F32 | null,
       block: number,
+      products: 0 | 1,
       targets: I32,
       rows: number,
       h: number,
@@ -247,7 +248,7 @@ export const prototypes: Readonly<Record<keyof NativeKernels, string>> = {
   attention_cached:
     "void ft_attention_cached(const float *q, const float *k, const float *v, const int32_t *start, int64_t b, int64_t sq, int64_t T, int64_t h, int64_t hk, int64_t d, float scale, float *y)",
   cross_entropy:
-    "int ft_cross_entropy(const float *x, const void *w, int storage, const float *scales, int64_t block, const int32_t *targets, int64_t rows, int64_t h, int64_t vocab, int64_t chunk, double *loss, double *count, float *dx, float *dw)",
+    "int ft_cross_entropy(const float *x, const void *w, int storage, const float *scales, int64_t block, int products, const int32_t *targets, int64_t rows, int64_t h, int64_t vocab, int64_t chunk, double *loss, double *count, float *dx, float *dw)",
   adamw:
     "void ft_adamw(float *param, const float *grad, float *m, float *v, int64_t n, double lr, double beta1, double beta2, double eps, double wd, double correction1, double correction2)",
   sgd: "void ft_sgd(float *param, const float *grad, float *buf, int64_t n, double lr, double momentum, double dampening, int nesterov, double wd, int first)",
