@@ -27,7 +27,7 @@ int ft_threads_active(void); /* 1 inside a task */
 /* Aligned memory of at least `bytes` that stays with the calling thread; contents are undefined. One slot, one user. */
 enum { FT_SLOT_PACK_A, FT_SLOT_PACK_B, FT_SLOT_TASK, FT_SLOT_SHARED, FT_SLOTS };
 void *ft_scratch(int slot, size_t bytes);
-void *ft_alloc(size_t bytes);
+void *ft_alloc(uint64_t bytes);
 void ft_release(void *block);
 
 #endif

@@ -26,13 +26,11 @@ static void softmax_task(void *arg, int64_t i) {
   const head_loss *g = arg;
   float *row = g->logits + i * g->vocab;
   int64_t v = g->vocab, target = g->targets[g->row[i]];
-  vf high[4]; /* NaN is passed over: its exponential is NaN, and so is the sum */
-  for (int u = 0; u < 4; u++) high[u] = splat(-INFINITY);
+  vf high = splat(-INFINITY);
   int64_t j = 0;
-  for (; j + 4 * VL <= v; j += 4 * VL)
-    for (int u = 0; u < 4; u++) high[u] = vgreater(load(row + j + u * VL), high[u]);
-  float top = hmax(vgreater(vgreater(high[0], high[1]), vgreater(high[2], high[3])));
-  for (; j < v; j++) top = row[j] > top ? row[j] : top;
+  for (; j + VL <= v; j += VL) high = vmax(high, load(row + j));
+  float top = hmax(high);
+  for (; j < v; j++) top = row[j] > top || row[j] != row[j] ? row[j] : top;
   double chosen = row[target], sum = 0;
   for (int64_t j0 = 0; j0 < v; j0 += 1024) { /* f32 lanes over short runs, f64 across runs */
     int64_t end = FT_MIN(v, j0 + 1024);
@@ -70,9 +68,9 @@ int K(ft_cross_entropy)(const float *x, const void *w, int storage, const float 
     used += targets[i] >= 0;
   }
   chunk = FT_MAX(1, FT_MIN(chunk, used));
-  int64_t *row = ft_alloc((size_t)(used + 1) * 8);
-  double *row_loss = ft_alloc((size_t)chunk * 8);
-  float *logits = ft_alloc((size_t)(chunk * vocab) * 4), *xs = ft_alloc((size_t)(chunk * h) * 8), *dxs = xs + chunk * h;
+  int64_t *row = ft_alloc((uint64_t)(used + 1) * 8);
+  double *row_loss = ft_alloc((uint64_t)chunk * 8);
+  float *logits = ft_alloc((uint64_t)(chunk * vocab) * 4), *xs = ft_alloc((uint64_t)(chunk * h) * 8), *dxs = xs + chunk * h;
   int status = -1;
   if (row && row_loss && logits && xs) {
     status = 0;

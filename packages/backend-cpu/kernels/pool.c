@@ -43,7 +43,7 @@ static _Thread_local struct {
   int in_task;
 } own;
 
-void *ft_alloc(size_t bytes) {
+void *ft_alloc(uint64_t bytes) {
   void *block = 0;
   int huge = bytes >= ((size_t)1 << 21);
   size_t align = huge ? (size_t)1 << 21 : 64;

@@ -1,7 +1,7 @@
 import { FtError, type Spec, type View } from "@ft/tensor";
 import type { BufferPool, CpuBuffer } from "./buffer.ts";
 import type { NativeKernels, Storage, Stored } from "./native/abi.ts";
-import type { NativeLibrary } from "./native/library.ts";
+import type { KernelLibrary } from "./native/kernel-library.ts";
 import { type NativeObserver, observed } from "./native/observe.ts";
 
 /** What fused kernels get as their first argument. */
@@ -9,19 +9,19 @@ export interface CpuContext {
   readonly threads: number;
   /** what a product over a weight multiplies: 0 f32, 1 pairs of bf16 with sums in f32 */
   readonly products: 0 | 1;
-  /** The C kernels, set to this backend's threads. Throws where there is no library: such kernels are not registered then. */
+  /** The C kernels, set to this backend's threads. Throws where there are none: such kernels are not registered then. */
   readonly native: NativeKernels;
   /** Runs `fn` over an f32 work array whose contents are undefined before and lost after. */
   scratch<R>(count: number, fn: (work: Float32Array<ArrayBuffer>) => R): R;
 }
 
-/** The number of threads is one per process, in the library; each backend sets its own when another one ran last. */
-let activeThreads = 0;
+/** The number of threads is one per library; each backend sets its own when another one ran last. */
+const activeThreads = new WeakMap<KernelLibrary, number>();
 
 export function createContext(
   pool: BufferPool,
   threads: number,
-  library: NativeLibrary | undefined,
+  library: KernelLibrary | undefined,
   products: 0 | 1,
   observe?: NativeObserver,
 ): CpuContext {
@@ -32,9 +32,9 @@ export function createContext(
     get native(): NativeKernels {
       if (library === undefined || kernels === undefined)
         throw new FtError("backend", "[cpu] there are no native kernels", "build them: a C compiler is needed");
-      if (activeThreads !== threads) {
+      if (activeThreads.get(library) !== threads) {
         library.setThreads(threads);
-        activeThreads = threads;
+        activeThreads.set(library, threads);
       }
       return kernels;
     },

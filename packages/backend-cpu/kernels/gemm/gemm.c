@@ -60,7 +60,7 @@ static int gemm_stored(int64_t M, int64_t N, int64_t K, const float *A, int64_t 
   const float *plain = w->storage == STORED_F32 ? w->p : 0;
   float *column = 0;
   if (!plain && transB && w->ld == 1) { /* a vector: as f32 it would not be read as rows either */
-    if (!(plain = column = ft_alloc((size_t)(N + 1) * 4))) return -1;
+    if (!(plain = column = ft_alloc((uint64_t)(N + 1) * 4))) return -1;
     for (int64_t i = 0; i < N; i++) unpack(w, i, 0, 1, column + i);
   }
   product g = {.M = M, .N = N, .K = K, .C = C, .ldc = ldc, .alpha = alpha, .beta = beta, .pairs = products};

@@ -1,0 +1,73 @@
+/* The few functions the kernels take from the C library, computed in f64 and rounded once: with an error far below half a
+ * unit of f32 they are the correctly rounded result but for rare ties. */
+#ifndef FT_WASM_MATH_H
+#define FT_WASM_MATH_H
+#include <stdint.h>
+
+#define INFINITY __builtin_inff()
+#define sqrtf(x) __builtin_sqrtf(x)
+
+static inline double ft_from_bits(uint64_t bits) {
+  double x;
+  __builtin_memcpy(&x, &bits, 8);
+  return x;
+}
+
+/* e^x = 2^n e^r with |r| <= ln2 / 2, e^r from its series (its truncation, r^12 / 12!, is below 7e-15) */
+static inline float expf(float value) {
+  double x = value;
+  if (x != x) return value;
+  if (x > 89) return INFINITY;
+  if (x < -104) return 0;
+  double n = __builtin_rint(x * 1.4426950408889634), r = x - n * 0.6931471805599453, sum = 1;
+  for (int i = 11; i > 0; i--) sum = 1 + sum * r / i;
+  return (float)(sum * ft_from_bits((uint64_t)((int64_t)n + 1023) << 52));
+}
+
+/* ln x = n ln2 + 2 atanh(s) with s = (m - 1) / (m + 1), m in [sqrt(1/2), sqrt(2)): |s| < 0.172, s^25 / 25 below 3e-21 */
+static inline double log(double x) {
+  if (!(x > 0) || x - x != 0) return x == 0 ? -INFINITY : x > 0 ? x : __builtin_nan("");
+  int64_t n = 0;
+  if (x < 0x1p-1022) x *= 0x1p54, n = -54;
+  uint64_t bits;
+  __builtin_memcpy(&bits, &x, 8);
+  n += (int64_t)(bits >> 52) - 1023;
+  double m = ft_from_bits((bits & 0x000fffffffffffff) | 0x3ff0000000000000);
+  if (m > 1.4142135623730951) m /= 2, n++;
+  double s = (m - 1) / (m + 1), square = s * s, sum = 0;
+  for (int i = 23; i > 0; i -= 2) sum = sum * square + 1.0 / i;
+  return (double)n * 0.6931471805599453 + 2 * s * sum;
+}
+static inline float logf(float x) { return (float)log(x); }
+
+/* x = n pi/2 + r with |r| <= pi/4: pi/2 in three parts, the first two with 33 bits each, so that their products with n are
+ * exact up to n = 2^20, beyond any position; the series of sine and cosine end below 1e-17 */
+static inline double ft_quarter(double x, int64_t *n) {
+  double k = __builtin_rint(x * 0.6366197723675814);
+  *n = (int64_t)k;
+  return x - k * 1.57079632673412561417e+00 - k * 6.07710050630396597660e-11 - k * 2.02226624879595063154e-21;
+}
+static inline double ft_sine(double r) {
+  double square = r * r, sum = 1;
+  for (int i = 16; i > 0; i -= 2) sum = 1 - sum * square / (i * (i + 1));
+  return r * sum;
+}
+static inline double ft_cosine(double r) {
+  double square = r * r, sum = 1;
+  for (int i = 17; i > 0; i -= 2) sum = 1 - sum * square / (i * (i + 1));
+  return sum;
+}
+static inline float sinf(float x) {
+  if (x - x != 0) return x - x;
+  int64_t n;
+  double r = ft_quarter(x, &n), y = n & 1 ? ft_cosine(r) : ft_sine(r);
+  return (float)(n & 2 ? -y : y);
+}
+static inline float cosf(float x) {
+  if (x - x != 0) return x - x;
+  int64_t n;
+  double r = ft_quarter(x, &n), y = n & 1 ? ft_sine(r) : ft_cosine(r);
+  return (float)((n + 1) & 2 ? -y : y);
+}
+
+#endif
