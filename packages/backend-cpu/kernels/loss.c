@@ -26,11 +26,13 @@ static void softmax_task(void *arg, int64_t i) {
   const head_loss *g = arg;
   float *row = g->logits + i * g->vocab;
   int64_t v = g->vocab, target = g->targets[g->row[i]];
-  vf high = splat(-INFINITY);
+  vf high[4]; /* NaN is passed over: its exponential is NaN, and so is the sum */
+  for (int u = 0; u < 4; u++) high[u] = splat(-INFINITY);
   int64_t j = 0;
-  for (; j + VL <= v; j += VL) high = vmax(high, load(row + j));
-  float top = hmax(high);
-  for (; j < v; j++) top = row[j] > top || row[j] != row[j] ? row[j] : top;
+  for (; j + 4 * VL <= v; j += 4 * VL)
+    for (int u = 0; u < 4; u++) high[u] = vgreater(load(row + j + u * VL), high[u]);
+  float top = hmax(vgreater(vgreater(high[0], high[1]), vgreater(high[2], high[3])));
+  for (; j < v; j++) top = row[j] > top ? row[j] : top;
   double chosen = row[target], sum = 0;
   for (int64_t j0 = 0; j0 < v; j0 += 1024) { /* f32 lanes over short runs, f64 across runs */
     int64_t end = FT_MIN(v, j0 + 1024);

@@ -130,8 +130,7 @@ FT_INLINE vf vsqrt(vf x) {
 FT_INLINE vf vexp(vf x) {
   const vf log2e = splat(1.44269504088896340736f), magic = splat(12582912.0f);
   const vf ln2_hi = splat(0.693359375f), ln2_lo = splat(-2.12194440054690583e-4f);
-  vf c = pick(x > 89.0f, splat(89.0f), x);
-  c = pick(x < -105.0f, splat(-105.0f), c);
+  vf c = vgreater(splat(-105), vless(splat(89), x)); /* a NaN stays, and through every step below */
   vf t = c * log2e + magic;
   vf n = t - magic;
   vf r = vfma(-n, ln2_hi, c);
@@ -145,7 +144,6 @@ FT_INLINE vf vexp(vf x) {
   p = vfma(p, r * r, r) + 1.0f;
   vi k = (vi)t - 0x4b400000; /* the integer in the low mantissa bits of t */
   vi first = k >> 1, second = k - first;
-  vf y = p * (vf)((first + 127) << 23) * (vf)((second + 127) << 23);
-  return pick(x != x, x, y);
+  return p * (vf)((vu)(first + 127) << 23) * (vf)((vu)(second + 127) << 23);
 }
 #endif

@@ -85,7 +85,7 @@ const anySizes = fc.record({
   s: fc.oneof(fc.integer({ min: 1, max: 20 }), fc.integer({ min: 60, max: 150 })),
   hk: fc.integer({ min: 1, max: 2 }),
   group: fc.integer({ min: 1, max: 3 }),
-  d: fc.oneof(fc.integer({ min: 1, max: 40 }), fc.constantFrom(64, 80, 96, 128)),
+  d: fc.oneof(fc.integer({ min: 1, max: 40 }), fc.constantFrom(64, 80, 128, 256)),
 });
 
 describe.skipIf(!native).each(available)("attention on %s", (level) => {

@@ -107,6 +107,7 @@ static void attend_back(const attention *g, int64_t b, int64_t head, float *memo
   int64_t wide = ceil_div(d, NR) * NR, kv = (b * s * g->hk + head / (g->h / g->hk)) * d;
   const int32_t *segments = g->segments ? g->segments + b * s : 0;
   const float *k = g->k + kv, *v = g->v + kv, *lse = g->lse + (b * g->h + head) * s;
+  const int64_t block = key_block(d);
   queries z;
   lay_out(&z, memory, d, wide);
   memset(dk, 0, (size_t)(s * wide) * 4);
@@ -114,8 +115,8 @@ static void attend_back(const attention *g, int64_t b, int64_t head, float *memo
   for (int64_t i0 = 0; i0 < s; i0 += ATT_QUERIES) {
     int64_t n = FT_MIN(ATT_QUERIES, s - i0), from = at + i0 * ldq;
     take_queries(g, &z, g->q + from, g->y + from, g->dy + from, lse + i0, i0, n);
-    for (int64_t j0 = 0; j0 < i0 + n; j0 += ATT_KEYS) {
-      int64_t j1 = FT_MIN(i0 + n, j0 + ATT_KEYS), first = j1, end = j0, last = -1, low[ATT_PANELS], high[ATT_PANELS];
+    for (int64_t j0 = 0; j0 < i0 + n; j0 += block) {
+      int64_t j1 = FT_MIN(i0 + n, j0 + block), first = j1, end = j0, last = -1, low[ATT_PANELS], high[ATT_PANELS];
       int all[ATT_PANELS];
       for (int64_t i = 0; i < z.panels; i++) {
         all[i] = window(segments, i0 + i * NR, FT_MIN(NR, n - i * NR), j0, j1, low + i, high + i);

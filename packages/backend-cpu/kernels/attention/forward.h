@@ -53,17 +53,18 @@ FT_INLINE void multiply_columns(float *x, int64_t n, const float by[NR]) {
 static void attend(const attention *g, const float *q, int64_t p0, int64_t nq, const float *k, const float *v,
                    const int32_t *segments, float *y, float *lse) {
   int64_t d = g->d, ldq = g->h * d, ldk = g->hk * d, end = p0 + nq, panels = ceil_div(nq, NR);
+  const int64_t block = key_block(d);
   float *qt = ft_scratch(FT_SLOT_TASK, (size_t)(2 * ATT_QUERIES * d + ATT_KEYS * NR) * 4), *out = qt + ATT_QUERIES * d;
   float *score = out + ATT_QUERIES * d, keep[NR];
   running state[ATT_QUERIES / NR] = {0};
   for (int64_t i = 0; i < panels; i++) pack_panel(q + i * NR * ldq, ldq, FT_MIN(NR, nq - i * NR), d, qt + i * NR * d);
 
-  for (int64_t j0 = 0; j0 < end; j0 += ATT_KEYS)
+  for (int64_t j0 = 0; j0 < end; j0 += block)
     for (int64_t i = 0; i < panels; i++) {
       int64_t p = p0 + i * NR, n = FT_MIN(NR, end - p), low, high;
       float *o = out + i * NR * d;
       running *r = state + i;
-      int all = window(segments, p, n, j0, FT_MIN(end, j0 + ATT_KEYS), &low, &high), seen = (int)(high - low);
+      int all = window(segments, p, n, j0, FT_MIN(end, j0 + block), &low, &high), seen = (int)(high - low);
       if (!seen) continue;
       strip(ROWS, seen, d, k + low * ldk, ldk, 1, qt + i * NR * d, NR, score, NR, g->scale * (float)LOG2E, 0);
       if (!all) hide(segments, p, n, low, high, score, NR);
