@@ -1,7 +1,8 @@
 // Speed of the native matrix product: 1024³ and the shapes of SmolLM2-135M training, on 1 and 2 threads.
 //   node bench/gemm.mjs [--filter regex] [--threads 1,2] [--seconds 0.5] [--json]
-//                       [--storage bf16,f16,int8,nf4] [--rows 2048]
-// With --storage: how long weights stored so take against f32 weights, measured in turns.
+//                       [--storage bf16,f16,int8,nf4] [--rows 2048] [--products bf16]
+// With --storage: how long weights stored so take against f32 weights, measured in turns. With --products bf16: how many
+// times as fast products of bf16 are as products of f32, for f32 weights and each storage; samples are checked first.
 // `npm run bench -- gemm` has OpenBLAS beside it.
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -16,6 +17,7 @@ const { values } = parseArgs({
     seconds: { type: "string", default: "0.5" },
     storage: { type: "string", default: "" },
     rows: { type: "string" },
+    products: { type: "string", default: "f32" },
     json: { type: "boolean", default: false },
   },
 });
@@ -31,6 +33,11 @@ const level = lib.func("int ft_level()");
 const product = lib.func(
   "int ft_gemm(int64_t, int64_t, int64_t, const float *, int64_t, int, const void *, int, const float *, int64_t, int64_t, int, float *, int64_t, float, int, int)",
 );
+
+if (!["f32", "bf16"].includes(values.products)) throw new Error(`no products of ${values.products}: f32, bf16`);
+const bf16 = values.products === "bf16";
+if (bf16 && product(0, 0, 0, null, 0, 0, null, 0, null, 0, 0, 0, null, 0, 1, 0, 1) !== 0)
+  throw new Error(`level ${level()} has no products of bf16`);
 
 // fwd: y[M,N] = x·Wᵀ, W stored [N,K]; dx[M,K] = dy[M,N]·W; dw[N,K] = dyᵀ·x. Rows give M, N, K of the layer.
 const layers = [
@@ -66,6 +73,24 @@ function weight(name, rows, columns) {
   const data = new Uint16Array(bytes.buffer);
   for (let i = 0; i < n; i++) data[i] = (data[i] & 0x87ff) | (name === "bf16" ? 0x3c00 : 0x3000);
   return { data, storage, scales: null };
+}
+
+/**
+ * Checks 300 elements of the product in `out`, [rows, columns] over K, against f64. `term(i, j, k)` gives both factors.
+ * Two roundings to bf16 move a term by at most 2^-8 of it (and a little, for their product and the sum).
+ */
+function check(what, out, columns, K, term) {
+  for (let s = 0; s < 300; s++) {
+    const at = Math.floor((s / 300) * out.length);
+    let [sum, size] = [0, 0];
+    for (let k = 0; k < K; k++) {
+      const [a, b] = term(Math.floor(at / columns), at % columns, k);
+      sum += a * b;
+      size += Math.abs(a * b);
+    }
+    const error = Math.abs(out[at] - sum) / size;
+    if (!(error < 1.01 * 2 ** -8)) throw new Error(`${what}: element ${at} is ${out[at]} instead of ${sum}`);
+  }
 }
 
 function fill(n) {
@@ -104,20 +129,34 @@ for (const [name, usual, N, K] of layers) {
   const y = fill(M * N);
   const weights = chosen.map((storage) => weight(storage, N, K));
   const forms = {
-    fwd: (w, out) => product(M, N, K, x, K, 0, w.data, w.storage, w.scales, 64, K, 1, out, N, 1, 0, 0),
-    dx: (w, out) => product(M, K, N, y, N, 0, w.data, w.storage, w.scales, 64, K, 0, out, K, 1, 0, 0),
-    dw: (_, out) => product(N, K, M, y, N, 1, x, 0, null, 0, K, 0, out, K, 1, 0, 0),
+    fwd: (w, out, kind) => product(M, N, K, x, K, 0, w.data, w.storage, w.scales, 64, K, 1, out, N, 1, 0, kind),
+    dx: (w, out, kind) => product(M, K, N, y, N, 0, w.data, w.storage, w.scales, 64, K, 0, out, K, 1, 0, kind),
+    dw: (_, out, kind) => product(N, K, M, y, N, 1, x, 0, null, 0, K, 0, out, K, 1, 0, kind),
+  };
+  const [w] = weights;
+  const checks = {
+    fwd: (out) => check(`fwd ${name}`, out, N, K, (i, j, k) => [x[i * K + k], w.data[j * K + k]]),
+    dx: (out) => check(`dx ${name}`, out, K, N, (i, j, k) => [y[i * N + k], w.data[k * K + j]]),
+    dw: (out) => check(`dw ${name}`, out, K, M, (i, j, k) => [y[k * N + i], x[k * K + j]]),
   };
   for (const op of ["fwd", "dx", "dw"].filter(wanted)) {
     const out = new Float32Array(op === "fwd" ? M * N : op === "dx" ? M * K : N * K);
-    const calls = weights.map((w) => () => forms[op](w, out));
+    const calls = weights.map((w) => () => forms[op](w, out, 0));
+    if (bf16) {
+      calls.splice(1, calls.length - 1, ...weights.map((w) => () => forms[op](w, out, 1)));
+      calls[1]();
+      checks[op](out);
+    }
     const seconds = threads.map((n) => {
       init(n);
       return time(calls, Number(values.seconds));
     });
     const rates = seconds.map(([plain]) => (2e-9 * M * N * K) / plain);
-    const ratios = seconds.map(([plain, ...others]) => others.map((s) => s / plain));
-    rows.push({ op, name, M, N, K, threads, gflops: rates, storage: chosen.slice(1), timeAgainstF32: ratios });
+    const ratios = seconds.map(([plain, ...others]) => others.map((s) => (bf16 ? plain / s : s / plain)));
+    const columns = bf16
+      ? { speedOfBf16Products: ratios, storage: chosen }
+      : { timeAgainstF32: ratios, storage: chosen.slice(1) };
+    rows.push({ op, name, M, N, K, threads, gflops: rates, ...columns });
     if (values.json) continue;
     const cells = rates.map((r, i) => [r.toFixed(1).padStart(8), ...ratios[i].map((x) => x.toFixed(3).padStart(7))]);
     const shape = [M, N, K].map((size) => String(size).padStart(6)).join("");
