@@ -12,13 +12,11 @@ import {
   loadTokenizer,
   renderPrompt,
   type Tokenizer,
-  tokenizerFromGguf,
 } from "@ft/data";
 import { applyLora, saveAdapter } from "@ft/lora";
 import { generate, type Llama, loadModel, meanLoss, uploadBatch } from "@ft/models";
 import { adamw, cosine } from "@ft/optim";
 import { countSteps, metricsLog, progressLog, train, watched } from "@ft/trainer";
-import { openGguf } from "@ft/weights";
 
 export interface Options {
   /** a Hugging Face folder or a .gguf file */
@@ -61,7 +59,7 @@ export async function beforeAndAfter(options: Options): Promise<Result> {
   const begun = performance.now();
   const backend = await createCpuBackend();
   using model = await loadModel(options.model, { backend });
-  const tokenizer = await openTokenizer(options.model);
+  const tokenizer = await loadTokenizer(options.model);
   const template = chatTemplateOf(tokenizer);
   const { maxLength, batchSize, learningRate } = options;
   const encode = { maxLength, truncation: "drop" } as const;
@@ -118,12 +116,6 @@ export async function beforeAndAfter(options: Options): Promise<Result> {
   const seconds = (performance.now() - begun) / 1000;
   show(options, before, after, seconds);
   return { loss: [before.loss, after.loss], exact: [before.exact, after.exact], seconds };
-}
-
-async function openTokenizer(model: string): Promise<Tokenizer> {
-  if (!model.endsWith(".gguf")) return loadTokenizer(model);
-  await using source = await openGguf(model);
-  return tokenizerFromGguf(source.metadata);
 }
 
 async function answer(

@@ -2,30 +2,7 @@ import { type Command, InvalidArgumentError, Option } from "commander";
 import { flagSpecs, parseConfig } from "./config/schema.ts";
 import type { PartialConfig } from "./config/train-config.ts";
 import { usualValue } from "./config/usual.ts";
-
-/** A flag value that must be a number. */
-export function number(text: string): number {
-  const value = Number(text);
-  if (text.trim() === "" || Number.isNaN(value)) throw new InvalidArgumentError("a number is needed.");
-  return value;
-}
-
-/** A flag value that must be a whole number of at least `least`. */
-export function whole(least: number): (text: string) => number {
-  return (text) => {
-    const value = number(text);
-    if (!Number.isSafeInteger(value) || value < least)
-      throw new InvalidArgumentError(`a whole number of at least ${least} is needed.`);
-    return value;
-  };
-}
-
-/** A flag value that must be a part of a whole. */
-export function fraction(text: string): number {
-  const value = number(text);
-  if (value <= 0 || value >= 1) throw new InvalidArgumentError("a number above 0 and below 1 is needed.");
-  return value;
-}
+import { number } from "./flag-values.ts";
 
 /** Gives `train` a flag for every configuration key. */
 export function addConfigFlags(command: Command): void {

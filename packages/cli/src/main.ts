@@ -1,6 +1,6 @@
 import { Command, CommanderError, Option, type OutputConfiguration } from "commander";
 import { describeError, errorDocument, exitCode } from "./errors.ts";
-import { addConfigFlags, configFromFlags, fraction, number, whole } from "./flags.ts";
+import { fraction, number, several, whole } from "./flag-values.ts";
 import { createIo, type Io, type Output, processOutput } from "./io.ts";
 import { version } from "./version.ts";
 
@@ -15,7 +15,7 @@ export async function main(args: readonly string[], output: Output = processOutp
     writeErr: (text: string) => json || io.note(text.trimEnd()),
     writeOut: output.out,
   };
-  const program = buildProgram(say, (action) => {
+  const program = await buildProgram(args, say, (action) => {
     chosen = action;
   });
   const interruption = new AbortController();
@@ -49,8 +49,12 @@ export async function main(args: readonly string[], output: Output = processOutp
   }
 }
 
-/** Commands load what they need when they run, so that --help is quick. */
-function buildProgram(say: OutputConfiguration, choose: (action: Action) => void): Command {
+/** Commands load what they need when they run, and only `train` the schema that its flags are made from, so that --help is quick. */
+async function buildProgram(
+  args: readonly string[],
+  say: OutputConfiguration,
+  choose: (action: Action) => void,
+): Promise<Command> {
   // settings first: commands made later inherit them
   const program = new Command("ft")
     .configureOutput(say)
@@ -64,9 +68,10 @@ function buildProgram(say: OutputConfiguration, choose: (action: Action) => void
     .command("train")
     .description("fine-tune a model")
     .argument("[config]", "a .yaml or .json file; every key is also a flag");
-  addConfigFlags(train);
+  const config = args.includes("train") ? await import("./flags.ts") : undefined;
+  config?.addConfigFlags(train);
   train.option("--json", "one JSON document on stdout").action((file: string | undefined) => {
-    const flags = configFromFlags(train);
+    const flags = config?.configFromFlags(train) ?? {};
     choose(async (io, signal) => (await import("./commands/train.ts")).trainCommand(file, flags, io, signal));
   });
 
@@ -82,12 +87,27 @@ function buildProgram(say: OutputConfiguration, choose: (action: Action) => void
     choose(async (io, signal) => (await import("./commands/chat.ts")).chatCommand(flags, io, signal)),
   );
 
+  program
+    .command("pull")
+    .description("download a model from the hub")
+    .argument("<id>", "org/name, or org/name/file.gguf")
+    .option("--revision <name>", "a branch, a tag or a commit (default: main)")
+    .option("--include <glob>", "files to take instead of what ft uses; may be given again", several)
+    .option("--exclude <glob>", "files to leave out; may be given again", several)
+    .option("--cache <folder>", "where to keep it (default: HF_HUB_CACHE, ~/.cache/huggingface/hub)")
+    .option("--json", "one JSON document on stdout")
+    .action((id: string, flags) =>
+      choose(async (io, signal) => (await import("./commands/pull.ts")).pullCommand(id, flags, io, signal)),
+    );
+
   const data = program.command("data").description("look at rows before training on them");
   dataset(data.command("preview").description("rows as the model sees them, what is trained on in colour"))
     .option("--rows <n>", "how many", whole(1), 3)
-    .action((flags) => choose(async (io) => (await import("./commands/data.ts")).previewCommand(flags, io)));
+    .action((flags) =>
+      choose(async (io, signal) => (await import("./commands/data.ts")).previewCommand(flags, io, signal)),
+    );
   dataset(data.command("stats").description("counts and lengths")).action((flags) =>
-    choose(async (io) => (await import("./commands/data.ts")).statsCommand(flags, io)),
+    choose(async (io, signal) => (await import("./commands/data.ts")).statsCommand(flags, io, signal)),
   );
   data
     .command("split")
@@ -103,7 +123,7 @@ function buildProgram(say: OutputConfiguration, choose: (action: Action) => void
 
 function generation(command: Command): Command {
   return command
-    .requiredOption("--model <path>", "a model folder or a .gguf file")
+    .requiredOption("--model <model>", "a folder, a .gguf file, or a name on the hub (org/name)")
     .option("--adapter <folder>", "a LoRA adapter over it")
     .option("--system <text>", "system message")
     .option("--chat-template <file>", "a Jinja file instead of the model's template")
@@ -119,7 +139,7 @@ function generation(command: Command): Command {
 function dataset(command: Command): Command {
   return command
     .requiredOption("--data <file>", "rows: .json or .jsonl")
-    .requiredOption("--model <path>", "whose tokenizer and template to use")
+    .requiredOption("--model <model>", "whose tokenizer and template to use")
     .option("--chat-template <file>", "a Jinja file instead of the model's template")
     .option("--max-length <n>", "tokens of a row at most", whole(2), 512)
     .addOption(

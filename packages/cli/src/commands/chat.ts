@@ -4,6 +4,7 @@ import { FtError } from "@ft/tensor";
 import type { Io } from "../io.ts";
 import { answerPieces } from "../run/answer.ts";
 import { openBackend, openModel } from "../run/open-model.ts";
+import { resolveModel } from "../run/resolve-model.ts";
 import type { GenerateFlags } from "./generate.ts";
 
 export type ChatFlags = Omit<GenerateFlags, "prompt" | "promptFile"> & {
@@ -16,8 +17,9 @@ export type ChatFlags = Omit<GenerateFlags, "prompt" | "promptFile"> & {
  * --json, one JSON document of the whole conversation at the end.
  */
 export async function chatCommand(flags: ChatFlags, io: Io, signal: AbortSignal): Promise<void> {
+  const { path: model } = await resolveModel(flags.model, "model", io, signal);
   const backend = await openBackend("auto", flags);
-  using open = await openModel(flags.model, { backend, adapter: flags.adapter, chatTemplate: flags.chatTemplate });
+  using open = await openModel(model, { backend, adapter: flags.adapter, chatTemplate: flags.chatTemplate });
   const first: Message[] = flags.system === undefined ? [] : [{ role: "system", content: flags.system }];
   let messages = [...first];
   const lines = createInterface({ input: process.stdin, terminal: false, signal });

@@ -7,6 +7,7 @@ import {
   encodeConversations,
   type LengthStats,
   loadRows,
+  loadTokenizer,
   previewExample,
   splitRows,
   type Truncation,
@@ -15,7 +16,8 @@ import { FtError } from "@ft/tensor";
 import { writeFileAtomic } from "@ft/weights";
 import type { Io } from "../io.ts";
 import { exists } from "../run/exists.ts";
-import { openTemplate, openTokenizer } from "../run/open-model.ts";
+import { openTemplate } from "../run/open-model.ts";
+import { resolveModel } from "../run/resolve-model.ts";
 
 export interface DataFlags {
   readonly data: string;
@@ -26,8 +28,12 @@ export interface DataFlags {
 }
 
 /** `ft data preview`: rows as the model sees them, with what is trained on in colour. */
-export async function previewCommand(flags: DataFlags & { readonly rows: number }, io: Io): Promise<void> {
-  const tokenizer = await openTokenizer(flags.model);
+export async function previewCommand(
+  flags: DataFlags & { readonly rows: number },
+  io: Io,
+  signal: AbortSignal,
+): Promise<void> {
+  const tokenizer = await loadTokenizer((await resolveModel(flags.model, "tokenizer", io, signal)).path);
   const template = await openTemplate(tokenizer, flags.chatTemplate);
   const conversations = await loadRows(flags.data);
   const shown: object[] = [];
@@ -68,8 +74,8 @@ function marked(text: string): string {
 }
 
 /** `ft data stats`: counts, lengths, and what truncation does. */
-export async function statsCommand(flags: DataFlags, io: Io): Promise<void> {
-  const tokenizer = await openTokenizer(flags.model);
+export async function statsCommand(flags: DataFlags, io: Io, signal: AbortSignal): Promise<void> {
+  const tokenizer = await loadTokenizer((await resolveModel(flags.model, "tokenizer", io, signal)).path);
   const template = await openTemplate(tokenizer, flags.chatTemplate);
   const conversations = await loadRows(flags.data);
   const { examples, stats } = encodeConversations(tokenizer, template, conversations, flags);

@@ -4,6 +4,7 @@ import { FtError } from "@ft/tensor";
 import type { Io } from "../io.ts";
 import { answerPieces } from "../run/answer.ts";
 import { openBackend, openModel } from "../run/open-model.ts";
+import { resolveModel } from "../run/resolve-model.ts";
 
 export interface GenerateFlags {
   readonly model: string;
@@ -23,8 +24,9 @@ export interface GenerateFlags {
 /** `ft generate`: one prompt, one answer, streamed. */
 export async function generateCommand(flags: GenerateFlags, io: Io, signal: AbortSignal): Promise<void> {
   const prompt = await promptOf(flags);
+  const { path: model } = await resolveModel(flags.model, "model", io, signal);
   const backend = await openBackend("auto", flags);
-  using open = await openModel(flags.model, { backend, adapter: flags.adapter, chatTemplate: flags.chatTemplate });
+  using open = await openModel(model, { backend, adapter: flags.adapter, chatTemplate: flags.chatTemplate });
   const messages: Message[] = [
     ...(flags.system === undefined ? [] : [{ role: "system" as const, content: flags.system }]),
     { role: "user", content: prompt },

@@ -1,4 +1,4 @@
-import { checkVocabulary } from "@ft/data";
+import { checkVocabulary, loadTokenizer } from "@ft/data";
 import { loadModel } from "@ft/models";
 import { FtError } from "@ft/tensor";
 import {
@@ -15,7 +15,8 @@ import { readConfigFile, readRecordedConfig, resolveConfig } from "../config/rea
 import { type SettledConfig, settle } from "../config/settle.ts";
 import type { PartialConfig } from "../config/train-config.ts";
 import type { Io } from "../io.ts";
-import { openBackend, openTemplate, openTokenizer } from "../run/open-model.ts";
+import { openBackend, openTemplate } from "../run/open-model.ts";
+import { resolveModel } from "../run/resolve-model.ts";
 import { recordOf } from "../train/record.ts";
 import { prepareRows, type TrainingRows } from "../train/rows.ts";
 import { runTraining } from "../train/run.ts";
@@ -28,9 +29,11 @@ export async function trainCommand(
   io: Io,
   signal: AbortSignal,
 ): Promise<void> {
-  const given = resolveConfig(await configOf(file, flags), flags);
+  const asked = resolveConfig(await configOf(file, flags), flags);
+  const place = await resolveModel(asked.model, "model", io, signal);
+  const given = { ...asked, model: place.path };
   const backend = await openBackend(given.backend, given);
-  const tokenizer = await openTokenizer(given.model);
+  const tokenizer = await loadTokenizer(given.model);
   const template = await openTemplate(tokenizer, given.chatTemplate);
   using model = await loadModel(given.model, { backend, weights: given.method === "full" ? "f32" : "stored" });
   checkVocabulary(tokenizer, model.config.vocabSize, given.model);
@@ -38,8 +41,8 @@ export async function trainCommand(
   const rows = await prepareRows(config, tokenizer, template);
   if (config.patience !== undefined && rows.heldOut === undefined)
     throw new FtError("config", "patience needs held-out rows", "set validation or validationFraction");
-  const trainables = trainablesOf(config, model);
-  const record = await recordOf(config);
+  const trainables = trainablesOf(config, model, place.base);
+  const record = await recordOf(config, place.exact);
   const { resume } = config;
   await using directory = await runDirectory(config.out, { resume, record: { ...record } });
   const { native, threads } = backend;

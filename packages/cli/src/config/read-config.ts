@@ -4,6 +4,7 @@ import { FtError } from "@ft/tensor";
 import { readJsonFile } from "@ft/weights";
 import { parse } from "yaml";
 import { exists } from "../run/exists.ts";
+import { parseHubName } from "../run/hub-name.ts";
 import { parseConfig } from "./schema.ts";
 import { defaults, type PartialConfig, type TrainConfig } from "./train-config.ts";
 
@@ -27,7 +28,10 @@ export async function readConfigFile(file: string): Promise<PartialConfig> {
     });
   }
   const config: { -readonly [K in keyof PartialConfig]: PartialConfig[K] } = parseConfig(value ?? {}, file);
+  const { model } = config;
   for (const key of pathKeys) if (config[key] !== undefined) config[key] = resolve(dirname(file), config[key]);
+  // a name on the hub is not relative to anything; a folder of that name wins
+  if (model !== undefined && parseHubName(model) && !(await exists(config.model ?? ""))) config.model = model;
   return config;
 }
 

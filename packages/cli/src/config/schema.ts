@@ -22,7 +22,7 @@ const lora = z.strictObject({
 
 /** The closed schema: the one list of keys that files, flags and help are made from. */
 const schema = z.strictObject({
-  model: z.string().describe("a model folder or a .gguf file").exactOptional(),
+  model: z.string().describe("a model folder, a .gguf file, or a name on the hub (org/name)").exactOptional(),
   data: z.string().describe("rows to train on: .json or .jsonl").exactOptional(),
   out: z.string().describe("folder of the run").exactOptional(),
   method: z.enum(["lora", "full"]).describe("train adapters, or every weight").exactOptional(),

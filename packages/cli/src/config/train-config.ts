@@ -4,7 +4,7 @@ import type { SaveDType } from "@ft/models";
 
 /** A training run. Every key is a key of the configuration file and, in kebab-case, a flag; flags win. */
 export interface TrainConfig {
-  /** a model folder or a .gguf file */
+  /** a model folder, a .gguf file, or a name on the hub: org/name, org/name@revision, org/name/file.gguf */
   readonly model: string;
   /** rows to train on: .json or .jsonl, Alpaca or messages */
   readonly data: string;

@@ -1,18 +1,10 @@
-import { readFile, stat } from "node:fs/promises";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createCpuBackend } from "@ft/backend-cpu";
-import {
-  ChatTemplate,
-  chatTemplateOf,
-  checkVocabulary,
-  loadTokenizer,
-  type Tokenizer,
-  tokenizerFromGguf,
-} from "@ft/data";
+import { ChatTemplate, chatTemplateOf, checkVocabulary, loadTokenizer, type Tokenizer } from "@ft/data";
 import { type LoraAdapter, loadAdapter } from "@ft/lora";
 import { type Llama, loadModel } from "@ft/models";
 import { type Backend, FtError } from "@ft/tensor";
-import { openGguf } from "@ft/weights";
 import { exists } from "./exists.ts";
 
 /** The best backend there is: today the CPU. */
@@ -23,22 +15,6 @@ export async function openBackend(
   if (name !== "auto" && name !== "cpu")
     throw new FtError("config", `there is no backend "${name}"`, "use auto or cpu");
   return createCpuBackend({ compute, ...(threads !== undefined && { threads }) });
-}
-
-/** A model's tokenizer, from its folder or its .gguf file. */
-export async function openTokenizer(model: string): Promise<Tokenizer> {
-  const found = await stat(model).catch((cause: unknown) => {
-    throw new FtError("missing", `there is no model at ${model}`, "give a model folder or a .gguf file", { cause });
-  });
-  if (found.isDirectory()) return loadTokenizer(model);
-  if (!model.endsWith(".gguf"))
-    throw new FtError(
-      "input",
-      `${model} is neither a folder nor a .gguf file`,
-      "give the folder that holds config.json",
-    );
-  await using source = await openGguf(model);
-  return tokenizerFromGguf(source.metadata);
 }
 
 /** The template that turns messages into text: the model's own unless a file replaces it. */
@@ -74,7 +50,7 @@ async function savedIn(path: string, name: "adapter" | "model"): Promise<string>
 /** Loads a model and all that belongs to it; checks that the tokenizer fits. Takes the folder of a run for its result. */
 export async function openModel(given: string, options: OpenModelOptions): Promise<OpenModel> {
   const path = await savedIn(given, "model");
-  const tokenizer = await openTokenizer(path);
+  const tokenizer = await loadTokenizer(path);
   const template = await openTemplate(tokenizer, options.chatTemplate);
   const model = await loadModel(path, { backend: options.backend });
   try {

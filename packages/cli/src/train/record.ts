@@ -16,8 +16,8 @@ export interface RunRecord {
   readonly hashes: Readonly<Record<string, string>>;
 }
 
-/** Hashes the rows and the weights of a run. */
-export async function recordOf(config: TrainConfig): Promise<RunRecord> {
+/** Hashes the rows and the weights of a run. `model` is what finds the same weights again. */
+export async function recordOf(config: TrainConfig, model: string): Promise<RunRecord> {
   const files = [
     config.data,
     ...(config.validation === undefined ? [] : [config.validation]),
@@ -25,7 +25,11 @@ export async function recordOf(config: TrainConfig): Promise<RunRecord> {
   ];
   const hashes: Record<string, string> = {};
   for (const file of files) hashes[file] = await sha256(file);
-  return { config: withAbsolutePaths(config), versions: { ft: version, node: process.versions.node }, hashes };
+  return {
+    config: { ...withAbsolutePaths(config), model },
+    versions: { ft: version, node: process.versions.node },
+    hashes,
+  };
 }
 
 /** What a resume must find unchanged, in a form that does not depend on where the files lie. */

@@ -18,12 +18,12 @@ export interface Trainables {
   save(): Promise<string>;
 }
 
-/** Adapters over the model, or the model itself. */
-export function trainablesOf(config: TrainConfig, model: Llama): Trainables {
-  return config.method === "lora" ? adapters(config, model) : wholeModel(config, model);
+/** Adapters over the model, or the model itself. `base` is what an adapter's folder says it belongs to. */
+export function trainablesOf(config: TrainConfig, model: Llama, base: string): Trainables {
+  return config.method === "lora" ? adapters(config, model, base) : wholeModel(config, model);
 }
 
-function adapters(config: TrainConfig, model: Llama): Trainables {
+function adapters(config: TrainConfig, model: Llama, base: string): Trainables {
   const adapter = applyLora(model, { seed: config.seed, ...config.lora });
   const { trainable, total } = adapter.summary();
   return {
@@ -34,7 +34,7 @@ function adapters(config: TrainConfig, model: Llama): Trainables {
     evaluate: () => adapter.evaluate(),
     async save() {
       const folder = join(config.out, "adapter");
-      await saveAdapter(adapter, folder, config.model);
+      await saveAdapter(adapter, folder, base);
       return folder;
     },
   };

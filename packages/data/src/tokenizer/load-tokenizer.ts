@@ -1,24 +1,38 @@
 import { readFile, stat } from "node:fs/promises";
 import path from "node:path";
 import { FtError } from "@ft/tensor";
+import { openGguf } from "@ft/weights";
 import { isRecord } from "../rows/conversation.ts";
 import { decodeUtf8, fileError } from "../rows/read-text.ts";
+import { tokenizerFromGguf } from "./gguf-tokenizer.ts";
 import { tokenizerFromJson } from "./json-tokenizer.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 const tokenNames = ["bos_token", "eos_token", "pad_token", "unk_token"];
 
 /**
- * Loads a Hugging Face tokenizer: a model folder or the path of its tokenizer.json. Beside that file it reads, where they
+ * Loads a model's tokenizer: of a Hugging Face folder, of the path of its tokenizer.json, or of a .gguf file. Beside tokenizer.json it reads, where they
  * exist, tokenizer_config.json, special_tokens_map.json (older models), chat_template.jinja (wins over the one in the
  * configuration) and the end-of-text ids of generation_config.json.
  * @throws FtError "missing" without tokenizer.json; "format" naming the file that is broken
  */
-export async function loadTokenizer(folderOrJson: string): Promise<Tokenizer> {
-  const info = await stat(folderOrJson).catch((error: unknown) => {
-    throw fileError(error, folderOrJson);
+export async function loadTokenizer(model: string): Promise<Tokenizer> {
+  const info = await stat(model).catch((cause: unknown) => {
+    const error = fileError(cause, model);
+    if (error.code !== "missing") throw error;
+    throw new FtError("missing", `there is no model at ${model}`, "give a model folder or a .gguf file", { cause });
   });
-  const file = info.isDirectory() ? path.join(folderOrJson, "tokenizer.json") : folderOrJson;
+  if (info.isFile() && model.endsWith(".gguf")) {
+    await using source = await openGguf(model);
+    return tokenizerFromGguf(source.metadata);
+  }
+  if (!info.isDirectory() && !model.endsWith(".json"))
+    throw new FtError(
+      "input",
+      `${model} is neither a folder nor a .gguf file`,
+      "give the folder that holds config.json",
+    );
+  const file = info.isDirectory() ? path.join(model, "tokenizer.json") : model;
   const folder = path.dirname(file);
   const json = await readJson(file);
   if (json === undefined) {
