@@ -14,6 +14,22 @@ describe("BufferPool", () => {
     expect(pool.take({ dtype: "f16", shape: [6] })).not.toBe(first);
   });
 
+  it("takes a longer buffer of the class where the length is missing, of at most twice its size, and gives it back whole", () => {
+    const pool = new BufferPool(false);
+    const [long, longer] = [10, 12].map((n) => pool.take({ dtype: "f32", shape: [n] }));
+    pool.give(longer!);
+    pool.give(long!);
+    expect(pool.take({ dtype: "f32", shape: [4] }).buffer.byteLength).toBe(16);
+    const short = pool.take({ dtype: "f32", shape: [5] });
+    expect(short.length).toBe(5);
+    expect(short.buffer).toBe(long!.buffer);
+    expect(pool.take({ dtype: "i32", shape: [12] }).buffer).not.toBe(longer!.buffer);
+    pool.give(short);
+    expect(pool.idleBytes).toBe(88);
+    expect(pool.take({ dtype: "f32", shape: [10] }).buffer).toBe(long!.buffer);
+    expect(pool.made).toBe(4);
+  });
+
   it("gives every buffer memory of its own", () => {
     const pool = new BufferPool(false);
     const [a, b] = [pool.take({ dtype: "f32", shape: [2] }), pool.take({ dtype: "f32", shape: [2] })];

@@ -19,7 +19,8 @@ export interface BufferStats {
 
 /**
  * Free lists by array class and length, so that a training step in its steady state allocates nothing: fresh pages cost
- * more than most elementwise kernels. Idle memory never exceeds the largest live size; the lengths longest unused go first.
+ * more than most elementwise kernels. Where batches change their shape, a length that is not there takes the next longer
+ * one, of at most twice its size. Idle memory never exceeds the largest live size; the lengths longest unused go first.
  */
 export class BufferPool implements BufferStats {
   readonly #idle = new Map<number, CpuBuffer[]>();
@@ -36,30 +37,39 @@ export class BufferPool implements BufferStats {
 
   take(spec: Spec): CpuBuffer {
     const count = sizeOf(spec.shape);
-    const list = this.#idle.get(keyOf(spec.dtype, count));
-    const bytes = count * bytesPerElement[spec.dtype];
-    this.#liveBytes += bytes;
-    this.#peakBytes = Math.max(this.#peakBytes, this.#liveBytes);
-    let buffer = list?.pop();
-    if (buffer !== undefined) this.#idleBytes -= bytes;
+    let buffer = this.#idle.get(keyOf(spec.dtype, count))?.pop() ?? this.#longer(spec.dtype, count);
+    if (buffer !== undefined) this.#idleBytes -= buffer.buffer.byteLength;
     // over an ArrayBuffer of its own: small typed arrays would otherwise live on the moving heap, out of reach of C
     else {
-      buffer = dataOf[spec.dtype](new ArrayBuffer(bytes));
+      buffer = dataOf[spec.dtype](new ArrayBuffer(count * bytesPerElement[spec.dtype]));
       this.#made++;
     }
+    this.#liveBytes += buffer.buffer.byteLength;
+    this.#peakBytes = Math.max(this.#peakBytes, this.#liveBytes);
     if (this.#poison) poisonBuffer(buffer);
     return buffer;
   }
 
+  /** The beginning of the shortest idle buffer that is longer, if that is no more than twice as long. */
+  #longer(dtype: DType, count: number): CpuBuffer | undefined {
+    let key = Number.POSITIVE_INFINITY;
+    for (const [at, list] of this.#idle)
+      if (list.length > 0 && at % classes === classOf[dtype] && at > keyOf(dtype, count) && at < key) key = at;
+    const memory = key <= keyOf(dtype, 2 * count) ? this.#idle.get(key)?.pop()?.buffer : undefined;
+    return memory && dataOf[dtype](memory).subarray(0, count);
+  }
+
   give(buffer: CpuBuffer): void {
-    const key = keyOfBuffer(buffer);
+    const bytes = buffer.buffer.byteLength;
+    const whole = bytes === buffer.byteLength ? buffer : dataOf[dtypeOf(buffer)](buffer.buffer);
+    const key = keyOf(dtypeOf(whole), whole.length);
     const list = this.#idle.get(key) ?? [];
     // re-inserted at the end, so that iteration meets the longest unused length first
     this.#idle.delete(key);
     this.#idle.set(key, list);
-    list.push(buffer);
-    this.#liveBytes -= buffer.byteLength;
-    this.#idleBytes += buffer.byteLength;
+    list.push(whole);
+    this.#liveBytes -= bytes;
+    this.#idleBytes += bytes;
     if (this.#idleBytes > this.#peakBytes) this.#shrink();
   }
 
@@ -92,13 +102,14 @@ function keyOf(dtype: DType, count: number): number {
   return count * classes + classOf[dtype];
 }
 
-function keyOfBuffer(buffer: CpuBuffer): number {
-  if (buffer instanceof Float32Array) return keyOf("f32", buffer.length);
-  if (buffer instanceof Float64Array) return keyOf("f64", buffer.length);
-  if (buffer instanceof Uint16Array) return keyOf("bf16", buffer.length);
-  if (buffer instanceof Int32Array) return keyOf("i32", buffer.length);
-  if (buffer instanceof Int8Array) return keyOf("i8", buffer.length);
-  return keyOf("u8", buffer.length);
+/** A dtype of the array's class. */
+function dtypeOf(buffer: CpuBuffer): DType {
+  if (buffer instanceof Float32Array) return "f32";
+  if (buffer instanceof Float64Array) return "f64";
+  if (buffer instanceof Uint16Array) return "bf16";
+  if (buffer instanceof Int32Array) return "i32";
+  if (buffer instanceof Int8Array) return "i8";
+  return "u8";
 }
 
 function poisonBuffer(buffer: CpuBuffer): void {

@@ -78,8 +78,8 @@ function raw(x: CpuView, out: CpuView): [Raw, Raw] {
 }
 
 function rawOf(buffer: CpuBuffer): Raw {
-  if (buffer instanceof Float32Array) return new Int32Array(buffer.buffer);
-  if (buffer instanceof Int8Array) return new Uint8Array(buffer.buffer);
+  if (buffer instanceof Float32Array) return new Int32Array(buffer.buffer, 0, buffer.length);
+  if (buffer instanceof Int8Array) return new Uint8Array(buffer.buffer, 0, buffer.length);
   return buffer;
 }
 
