@@ -37,11 +37,13 @@ static const table avx512 = {
 #include "ft.h"
 #undef FT_KERNEL
 };
+#if defined(FT_BF16) /* the compiler knows these instructions */
 static const table avx512bf16 = {
 #define FT_KERNEL(result, name, params, args) FT_CAT(name, avx512bf16),
 #include "ft.h"
 #undef FT_KERNEL
 };
+#endif
 #endif
 
 static const table *active;
@@ -50,7 +52,9 @@ static int active_level = -1;
 static int best_level(void) {
 #if defined(__x86_64__)
   int features = cpu_features();
+#if defined(FT_BF16)
   if (features & CPU_AVX512_BF16) return 3;
+#endif
   if (features & CPU_AVX512) return 2;
   if (features & CPU_AVX2) return 1;
 #endif
@@ -64,7 +68,11 @@ FT_EXPORT int ft_select(int level) {
   if (level < 0 || level > best) level = best;
   active_level = level;
 #if defined(__x86_64__)
+#if defined(FT_BF16)
   const table *const all[] = {&base, &avx2, &avx512, &avx512bf16};
+#else
+  const table *const all[] = {&base, &avx2, &avx512};
+#endif
   active = all[level];
 #else
   active = &base;

@@ -26,8 +26,10 @@ const COMMON = [
 ];
 const WARNINGS = ["-Wall", "-Wextra", "-Wno-psabi", "-Wno-unknown-warning-option"];
 
-/** The objects of one library: source file, object name, flags. */
-function objects(arch) {
+const BF16 = "-mavx512bf16";
+
+/** The objects of one library: source file, object name, flags. gcc 9 does not know `BF16` yet. */
+function objects(arch, bf16 = true) {
   const unit = (isa, flags) => ({ source: "unit.c", object: `${isa}.o`, flags: [`-DFT_ISA=${isa}`, ...flags] });
   const x86 = arch === "x64";
   const wide = ["-mavx512f", "-mavx512bw", "-mavx512vl", "-mavx512dq", "-mfma", "-mf16c"];
@@ -38,10 +40,14 @@ function objects(arch) {
       ? [
           unit("avx2", ["-mavx2", "-mfma", "-mf16c"]),
           unit("avx512", wide),
-          unit("avx512bf16", [...wide, "-mavx512bf16"]),
+          ...(bf16 ? [unit("avx512bf16", [...wide, BF16])] : []),
         ]
       : []),
-    { source: "dispatch.c", object: "dispatch.o", flags: [`-DFT_BASE=${base}`, `-DFT_ABI=${abi()}`] },
+    {
+      source: "dispatch.c",
+      object: "dispatch.o",
+      flags: [`-DFT_BASE=${base}`, `-DFT_ABI=${abi()}`, ...(bf16 ? ["-DFT_BF16"] : [])],
+    },
     { source: "pool.c", object: "pool.o", flags: [] },
   ];
 }
@@ -106,7 +112,9 @@ export async function compileLibrary({ compiler, platform, arch, output, flags =
   const own = /\bzig\b/.test(compiler.name) ? zigFlags(arch) : [];
   const pic = platform === "win32" ? [] : ["-fPIC"];
   try {
-    const list = objects(arch);
+    const knows = ["-fsyntax-only", "-Werror", BF16, "-x", "c", "-"]; // of an empty file
+    const bf16 = arch === "x64" && (await execute(compiler.command, [...compiler.args, ...flags, ...knows], env)).ok;
+    const list = objects(arch, bf16);
     const compiled = await Promise.all(
       list.map((one) => {
         const files = ["-c", one.source, "-o", join(work, one.object)];
