@@ -1,13 +1,21 @@
-// npm run bench -- [gemm | train | decode | memory | startup | all] [--threads N] [--python PATH] [--steps N] [--best] [--profile]
+// npm run bench -- [gemm | train | decode | memory | wasm | startup | all] [--threads N] [--python PATH] [--steps N] [--best] [--profile]
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { decodeRace } from "./decode/race.mjs";
 import { gemmRace } from "./gemm/race.mjs";
+import { wasmRace } from "./gemm/wasm.mjs";
 import { memoryRace } from "./memory/race.mjs";
 import { startupRace } from "./startup/race.mjs";
 import { trainRace } from "./train/race.mjs";
 
-const races = { gemm: gemmRace, train: trainRace, decode: decodeRace, memory: memoryRace, startup: startupRace };
+const races = {
+  gemm: gemmRace,
+  train: trainRace,
+  decode: decodeRace,
+  memory: memoryRace,
+  wasm: wasmRace,
+  startup: startupRace,
+};
 const usage = `usage: npm run bench -- [${Object.keys(races).join(" | ")} | all] [--threads N] [--python PATH] [--steps N] [--best] [--profile]`;
 
 function parse() {

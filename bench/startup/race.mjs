@@ -3,7 +3,7 @@ import { spawnSync } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { median, table } from "../lib/numbers.mjs";
 
-const bin = fileURLToPath(new URL("../../packages/cli/dist/bin.js", import.meta.url));
+const bin = fileURLToPath(new URL("bin.js", import.meta.resolve("@ft/cli")));
 const here = fileURLToPath(new URL("..", import.meta.url));
 const cases = [
   ["node -e 0", ["-e", "0"]],
