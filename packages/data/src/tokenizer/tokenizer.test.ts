@@ -95,7 +95,7 @@ describe("loadTokenizer", () => {
   });
 
   it("names what is missing or broken", async () => {
-    expect(await problem(loadTokenizer(path.join(folder, "none")))).toContain("missing none: no such file");
+    expect(await problem(loadTokenizer(path.join(folder, "none")))).toContain("missing there is no model at none");
     expect(await problem(loadTokenizer(folder))).toContain("missing tokenizer.json: no such file");
     await write("tokenizer.json", "{");
     expect(await problem(loadTokenizer(folder))).toContain("format tokenizer.json: broken JSON");
