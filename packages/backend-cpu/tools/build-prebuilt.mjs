@@ -47,7 +47,7 @@ async function build(target, compiler, version) {
     // Linkers leave import libraries and symbols beside their output; only the library is wanted.
     const output = join(work, libraryName(platform));
     const flags = ["-target", target.zig];
-    const { ok, text } = await compileLibrary({
+    const { ok, bf16, text } = await compileLibrary({
       compiler,
       platform,
       arch,
@@ -57,6 +57,7 @@ async function build(target, compiler, version) {
       env: compiler.env,
     });
     if (!ok || text) throw new Error(`${target.name}: ${ok ? "warnings" : "failed"}\n${text}`);
+    if (arch === "x64" && !bf16) throw new Error(`${target.name}: without AVX-512-BF16`);
     const library = readFileSync(output);
     const sha256 = createHash("sha256").update(library).digest("hex");
     const folder = join(out, target.name);

@@ -105,14 +105,14 @@ function execute(command, args, env) {
  * @param {string[]} [job.flags] for compiling
  * @param {string[]} [job.link] for linking
  * @param {NodeJS.ProcessEnv} [job.env]
- * @returns {Promise<{ok: boolean, text: string}>} with what the compiler said
+ * @returns {Promise<{ok: boolean, bf16: boolean, text: string}>} whether AVX-512-BF16 is in it, what the compiler said
  */
 export async function compileLibrary({ compiler, platform, arch, output, flags = [], link = [], env = process.env }) {
   const work = mkdtempSync(join(tmpdir(), "ft-native-"));
   const own = /\bzig\b/.test(compiler.name) ? zigFlags(arch) : [];
   const pic = platform === "win32" ? [] : ["-fPIC"];
   try {
-    const knows = ["-fsyntax-only", "-Werror", BF16, "-x", "c", "-"]; // of an empty file
+    const knows = ["-E", BF16, "-x", "c", "-"]; // of an empty file
     const bf16 = arch === "x64" && (await execute(compiler.command, [...compiler.args, ...flags, ...knows], env)).ok;
     const list = objects(arch, bf16);
     const compiled = await Promise.all(
@@ -127,14 +127,14 @@ export async function compileLibrary({ compiler, platform, arch, output, flags =
     );
     const said = compiled.map((result) => result.text.trim()).filter(Boolean);
     if (compiled.some((result) => !result.ok))
-      return { ok: false, text: compiled.find((result) => !result.ok).text.trim() };
+      return { ok: false, bf16, text: compiled.find((result) => !result.ok).text.trim() };
     const inputs = list.map(({ object }) => join(work, object));
     const linked = await execute(
       compiler.command,
       [...compiler.args, ...inputs, ...linkFlags(platform), ...link, "-o", output],
       env,
     );
-    return { ok: linked.ok, text: [...said, linked.text.trim()].filter(Boolean).join("\n") };
+    return { ok: linked.ok, bf16, text: [...said, linked.text.trim()].filter(Boolean).join("\n") };
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
