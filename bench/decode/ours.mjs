@@ -3,9 +3,11 @@
 import { createCpuBackend } from "@ft/backend-cpu";
 import { generate, loadModel } from "@ft/models";
 import { serve } from "../lib/serve.mjs";
+import { watch } from "../train/profile.mjs";
 
-const { model: folder, prompt, tokens: maxNewTokens, threads } = JSON.parse(process.argv[2]);
-const backend = await createCpuBackend({ threads });
+const { model: folder, prompt, tokens: maxNewTokens, threads, profile } = JSON.parse(process.argv[2]);
+const watcher = profile ? watch() : undefined;
+const backend = await createCpuBackend({ threads, ...(watcher && { observe: watcher.observe }) });
 const model = await loadModel(folder, { backend });
 
 await serve({
@@ -17,6 +19,11 @@ await serve({
       tokens++;
       first ||= performance.now();
     }
-    return { seconds: (performance.now() - from) / 1000, first: (first - from) / 1000, tokens };
+    const seconds = (performance.now() - from) / 1000;
+    watcher?.step(seconds, tokens);
+    return { seconds, first: (first - from) / 1000, tokens };
+  },
+  async end() {
+    return watcher ? { profile: watcher.result(backend.context.native) } : {};
   },
 });

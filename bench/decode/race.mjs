@@ -5,17 +5,18 @@ import { gigabytes, table } from "../lib/numbers.mjs";
 import { findPython } from "../lib/python.mjs";
 import { race } from "../lib/race.mjs";
 import { makeModel } from "../lib/smollm2.mjs";
+import { printProfile } from "../train/profile.mjs";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const [promptLength, tokens] = [32, 128];
 
 /** Prints tokens a second and peak memory of each, and the ratios. */
-export async function decodeRace({ threads, python: asked, steps }) {
+export async function decodeRace({ threads, python: asked, profile, steps }) {
   const python = findPython(asked, ["torch", "transformers"]);
   const model = await makeModel();
   try {
     const prompt = Array.from({ length: promptLength }, (_, i) => 100 + 37 * i);
-    const settings = { model: model.folder, prompt, tokens, threads };
+    const settings = { model: model.folder, prompt, tokens, threads, profile };
     const runners = [await contestant("ft", process.execPath, [here("ours.mjs"), JSON.stringify(settings)], {})];
     for (const dtype of python === undefined ? [] : ["f32", "bf16"]) {
       const args = [here("../peers/hf_generate_cpu.py"), JSON.stringify({ ...settings, dtype })];
@@ -36,6 +37,7 @@ export async function decodeRace({ threads, python: asked, steps }) {
     const [ours, ...peers] = results;
     for (const peer of peers)
       console.log(`${ours.name} / ${peer.name}: ${(rate(ours) / rate(peer)).toFixed(2)}x tokens/s`);
+    if (ours.end.profile) printProfile(ours.end.profile);
     return results;
   } finally {
     await model.remove();

@@ -33,18 +33,26 @@ export async function memoryRace({ threads }) {
     const rows = seen.map((at) => [
       `after step ${at.step}`,
       mb(at.rss),
-      mb(at.heapUsed),
+      mb(at.heapTotal),
+      mb(at.rss - at.heapTotal),
       mb(at.external),
       mb(at.tensorBytes),
       at.live,
       at.made,
     ]);
-    console.log(table([["MB", "resident", "V8 heap", "buffers", "live tensors", "of them", "made so far"], ...rows]));
-    const rss = (from, to) => median(seen.slice(from, to).map((at) => at.rss));
-    const [early, late] = [rss(seen.length / 4, seen.length / 2), rss((3 * seen.length) / 4, seen.length)];
     console.log(
-      `\nmedian of the last quarter over that of the second: ${(late / early).toFixed(4)}; buffers made since step ${seen[1].step}: ${seen.at(-1).made - seen[1].made}`,
+      table([
+        ["MB", "resident", "V8's heap", "the rest", "buffers", "live tensors", "of them", "made so far"],
+        ...rows,
+      ]),
     );
+    const quarter = (i, of) => median(seen.slice((i * seen.length) / 4, ((i + 1) * seen.length) / 4).map(of));
+    const growth = (i, of) => `${((100 * quarter(3, of)) / quarter(i, of) - 100).toFixed(2)} %`;
+    const rest = (at) => at.rss - at.heapTotal;
+    console.log("\nMedian of the last quarter against that of the second, and of the third");
+    console.log(`  resident             ${growth(1, (at) => at.rss)}, ${growth(2, (at) => at.rss)}`);
+    console.log(`  without V8's heap    ${growth(1, rest)}, ${growth(2, rest)}`);
+    console.log(`buffers made after step ${seen[1].step}: ${seen.at(-1).made - seen[1].made}`);
     return seen;
   } finally {
     await model.remove();

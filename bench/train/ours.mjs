@@ -32,7 +32,7 @@ const events = train({
 await events.next(); // "start"
 
 await serve({
-  ready: { threads: backend.threads, gemmPeak: peak },
+  ready: { engine: backend.engine, threads: backend.threads, gemmPeak: peak },
   async step() {
     const { value } = await events.next();
     if (value.step === 1) watcher?.reset();

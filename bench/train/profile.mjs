@@ -1,4 +1,4 @@
-// Where the time of a training step goes, and how fast its matrix products are beside the same products alone.
+// Where the time of a training step, or of a decoded token, goes, and how fast its matrix products are beside the same products alone.
 import { kernelProfile } from "@ft/backend-cpu";
 import { table } from "../lib/numbers.mjs";
 
@@ -20,9 +20,9 @@ export function watch() {
       profile.reset();
       [seconds, steps] = [0, 0];
     },
-    step(took) {
+    step(took, count = 1) {
       seconds += took;
-      steps++;
+      steps += count;
     },
     /** The profile with, for each product, the time that its calls would take alone. */
     result(native) {
@@ -43,11 +43,11 @@ export function watch() {
 /** Milliseconds of a call by itself; of the head with its loss, those of its products. */
 function timeAlone(native, kernel, args) {
   if (kernel !== "cross_entropy") return best(native[kernel], args.map(filled));
-  const [, w, storage, scales, block, , rows, h, vocab, chunk, , , dx] = args;
+  const [, w, storage, scales, block, products, , rows, h, vocab, chunk, , , dx] = args;
   const [x, scores] = [chunk * h, chunk * vocab].map((count) => filled(new Float32Array(count)));
   const weight = [filled(w), storage, scales, block, h];
-  const forward = best(native.gemm, [chunk, vocab, h, x, h, 0, ...weight, 1, scores, vocab, 1, 0, 0]);
-  const backward = best(native.gemm, [chunk, h, vocab, scores, vocab, 0, ...weight, 0, x, h, 1, 0, 0]);
+  const forward = best(native.gemm, [chunk, vocab, h, x, h, 0, ...weight, 1, scores, vocab, 1, 0, products]);
+  const backward = best(native.gemm, [chunk, h, vocab, scores, vocab, 0, ...weight, 0, x, h, 1, 0, products]);
   return (rows / chunk) * (forward + (dx === null ? 0 : backward));
 }
 
@@ -73,7 +73,7 @@ function filled(array) {
 const isProduct = ({ kernel }) => kernel.startsWith("gemm");
 const sum = (rows, of) => rows.reduce((total, row) => total + of(row), 0);
 
-/** Prints the table of one result. */
+/** Prints the table of one result; a step is what `step` counted. */
 export function printProfile({ times, seconds, steps }) {
   const total = seconds * 1000;
   const row = ({ kernel, shape, calls, milliseconds, flops, bytes, alone }) => [

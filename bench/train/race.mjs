@@ -67,14 +67,14 @@ export async function trainRace({ threads, python: asked, best, profile, steps }
 
 function report(results, threads) {
   const flops = loraFlopsPerToken({ config: smollm2, seq, rank });
-  const peak = results[0].ready.gemmPeak;
+  const { gemmPeak: peak, engine } = results[0].ready;
   const { torch, transformers, peft } = results.find(({ ready }) => ready.torch)?.ready ?? {};
   console.log(
     `\nLoRA r${rank} on all linear layers, SmolLM2-135M's shape, ${batch} x ${seq} tokens, every position a target, ${threads} threads` +
       (torch ? `\ntorch ${torch}, transformers ${transformers}, peft ${peft}` : ""),
   );
   console.log(
-    `this project's GEMM at 1024³ just now: ${(peak / 1e9).toFixed(0)} GFLOP/s; at ${(flops / 1e6).toFixed(0)} MFLOP a token that would be ${(peak / flops).toFixed(0)} tokens/s\n`,
+    `this project's GEMM (${engine}) at 1024³ just now: ${(peak / 1e9).toFixed(0)} GFLOP/s; at ${(flops / 1e6).toFixed(0)} MFLOP a token that would be ${(peak / flops).toFixed(0)} tokens/s\n`,
   );
   const tokens = batch * seq;
   const rows = results.map(({ name, seconds, all, end }) => [
