@@ -29,7 +29,7 @@ export async function buildNative({ env = process.env, out = join(root, "build")
   const compiler = findCompiler(env);
   if (!compiler) {
     const tried = env.CC ? `CC=${env.CC}` : "cc, gcc, clang, zig cc";
-    const message = `native kernels: no C compiler found (tried ${tried}); the slower reference loops will be used`;
+    const message = `native kernels: no C compiler found (tried ${tried}); without a prebuilt library of this platform, slower ways of computing will be used`;
     return { status: "no-compiler", library, message };
   }
   const flags = env.CFLAGS?.split(/\s+/).filter(Boolean) ?? [];
