@@ -3,7 +3,7 @@
 //   node tools/build-wasm.mjs            writes the module
 //   node tools/build-wasm.mjs --check    compares with the module in the repository; says so and succeeds without Python
 import { spawnSync } from "node:child_process";
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -36,7 +36,7 @@ const flags = [
   "-Wl,--export-dynamic",
   "-Wl,--strip-all",
   "-Wl,-z,stack-size=262144",
-  "-Wl,--initial-memory=1048576",
+  "-Wl,--initial-memory=2097152",
 ];
 
 /** Compiles to `output`; run in the folder of the source, with relative names, so that no path gets into the bytes. */
@@ -59,7 +59,7 @@ async function build({ check }) {
     const bytes = readFileSync(output);
     if (!check) {
       mkdirSync(dirname(module), { recursive: true });
-      copyFileSync(output, module);
+      writeFileSync(module, bytes);
     } else if (!existsSync(module) || !bytes.equals(readFileSync(module))) {
       const script = relative(process.cwd(), fileURLToPath(import.meta.url));
       throw new Error(`wasm/ft_cpu.wasm was not built from these sources; run: node ${script}`);

@@ -7,6 +7,8 @@
 #define MR 14 /* 28 sums + 2 vectors of B + 1 broadcast, of 32 registers */
 #elif defined(__aarch64__)
 #define MR 12 /* 24 + 2 + broadcasts of 32 */
+#elif defined(__wasm__)
+#define MR 5 /* 10 + 2 + 1 + 1 product of the 15 that V8 hands out on x86: a sixth row spills and halves the speed */
 #else
 #define MR 6 /* 12 + 2 + 1 of 16 */
 #endif

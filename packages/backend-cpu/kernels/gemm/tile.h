@@ -7,8 +7,10 @@
 #define EACH_ROW(F) F(0) F(1) F(2) F(3) F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11) F(12) F(13)
 #elif MR == 12
 #define EACH_ROW(F) F(0) F(1) F(2) F(3) F(4) F(5) F(6) F(7) F(8) F(9) F(10) F(11)
-#else
+#elif MR == 6
 #define EACH_ROW(F) F(0) F(1) F(2) F(3) F(4) F(5)
+#else
+#define EACH_ROW(F) F(0) F(1) F(2) F(3) F(4)
 #endif
 
 /* Products of bf16 (`dot`) run in the same tile: a word is then a pair along K and a multiply-add adds both its products. */
@@ -34,7 +36,20 @@ FT_INLINE vf multiply_add(const int dot, vf a, vf b, vf c) {
 
 /* c[mr][nv vectors] = alpha * sum_k a[k][mr] * b[k][nv vectors] (+ c). mr and nv are constants where this is inlined, so
  * rows from mr on vanish. `ar` and `ak` are A's distances along rows and K. Rows are addressed from every third one:
- * base, base + ar and base + 2 ar are plain x86 addresses. */
+ * base, base + ar and base + 2 ar are plain x86 addresses.
+ *
+ * WASM engines address with one index and a constant. V8 keeps the order of loads, but orders sums by the stores after the
+ * loop, the last one first: rows step in that order, or all broadcasts are live at once and spill, at half the speed. */
+#if defined(__wasm__)
+#define ROW_GROUP MR
+#define EACH_STEP(F) F(4) F(3) F(2) F(1) F(0)
+#define KEEP_ORDER __asm__ volatile("" ::: "memory");
+#else
+#define ROW_GROUP 3
+#define EACH_STEP EACH_ROW
+#define KEEP_ORDER
+#endif
+#define BASES ((MR + ROW_GROUP - 1) / ROW_GROUP)
 #define ROW_DECLARE(i) vf x##i = {0}, y##i = {0};
 #define ROW_FETCH(i)                                                                                                   \
   if (i < mr) {                                                                                                        \
@@ -43,7 +58,8 @@ FT_INLINE vf multiply_add(const int dot, vf a, vf b, vf c) {
   }
 #define ROW_STEP(i)                                                                                                    \
   if (i < mr) {                                                                                                        \
-    vf s = broadcast(dot, base[i / 3] + (i % 3) * ar);                                                                         \
+    KEEP_ORDER                                                                                                         \
+    vf s = broadcast(dot, base[i / ROW_GROUP] + (i % ROW_GROUP) * ar);                                                                         \
     PIN(s);                                                                                                            \
     x##i = multiply_add(dot, s, b0, x##i);                                                                                    \
     if (nv > 1) y##i = multiply_add(dot, s, b1, y##i);                                                                         \
@@ -62,8 +78,8 @@ FT_INLINE vf multiply_add(const int dot, vf a, vf b, vf c) {
   }
 FT_INLINE void tile(const int dot, const int mr, const int nv, int64_t k, const float *a, int64_t ar, int64_t ak, const float *b,
                     int64_t bk, float *c, int64_t ldc, float alpha, int add) {
-  const float *base[(MR + 2) / 3];
-  for (int i = 0; i < (MR + 2) / 3; i++) base[i] = a + 3 * i * ar;
+  const float *base[BASES];
+  for (int i = 0; i < BASES; i++) base[i] = a + ROW_GROUP * i * ar;
   EACH_ROW(ROW_DECLARE)
   EACH_ROW(ROW_FETCH)
   for (; k > 0; k--, b += bk) {
@@ -73,8 +89,8 @@ FT_INLINE void tile(const int dot, const int mr, const int nv, int64_t k, const 
       b1 = load(b + VL);
       PIN(b1);
     }
-    EACH_ROW(ROW_STEP)
-    for (int i = 0; i < (MR + 2) / 3; i++) base[i] += ak;
+    EACH_STEP(ROW_STEP)
+    for (int i = 0; i < BASES; i++) base[i] += ak;
   }
 #if defined(__x86_64__) || defined(__aarch64__)
   __asm__("" : "+r"(c), "+r"(ldc)); /* the addresses of the prefetch shall not occupy registers through the loop */
