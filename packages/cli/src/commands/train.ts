@@ -45,10 +45,12 @@ export async function trainCommand(
   const record = await recordOf(config, place.exact);
   const { resume } = config;
   await using directory = await runDirectory(config.out, { resume, record: { ...record } });
-  const { native, threads } = backend;
-  const how = native
-    ? `native kernels, ${threads} thread${threads === 1 ? "" : "s"}`
-    : "reference loops, which are slow";
+  const { engine, threads } = backend;
+  const how = {
+    native: `native kernels, ${threads} thread${threads === 1 ? "" : "s"}`,
+    wasm: "WASM kernels, 1 thread",
+    loops: "reference loops, which are slow",
+  }[engine];
   const products = config.compute === "f32" ? "" : `, products in ${config.compute}`;
   describeRun(io, config, rows, trainables, `${backend.name}, ${how}${products}`);
 

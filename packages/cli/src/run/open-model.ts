@@ -1,6 +1,6 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { createCpuBackend } from "@ft/backend-cpu";
+import { type CpuBackend, createCpuBackend } from "@ft/backend-cpu";
 import { ChatTemplate, chatTemplateOf, checkVocabulary, loadTokenizer, type Tokenizer } from "@ft/data";
 import { type LoraAdapter, loadAdapter } from "@ft/lora";
 import { type Llama, loadModel } from "@ft/models";
@@ -11,7 +11,7 @@ import { exists } from "./exists.ts";
 export async function openBackend(
   name: "auto" | "cpu",
   { threads, compute = "f32" }: { readonly threads?: number | undefined; readonly compute?: "f32" | "bf16" } = {},
-): Promise<Backend & { threads: number; native: boolean }> {
+): Promise<CpuBackend> {
   if (name !== "auto" && name !== "cpu")
     throw new FtError("config", `there is no backend "${name}"`, "use auto or cpu");
   return createCpuBackend({ compute, ...(threads !== undefined && { threads }) });
