@@ -79,15 +79,38 @@ typedef struct {
   float sign;
 } rotation;
 
+#define ANGLES (VL / 2) /* at a time, in f64 */
+typedef double vd __attribute__((vector_size(VL * 4)));
+typedef uint64_t vd_bits __attribute__((vector_size(VL * 4)));
+typedef float vf_half __attribute__((vector_size(VL * 2)));
+
+/* Sine and cosine of f32 angles, correctly rounded but for rare ties: reduced by quarters of a turn in f64 (pi / 2
+ * as 33 bits and a rest, so that the product with a whole number below 2^20 is exact), then Taylor's polynomials, off by
+ * less than 1e-11 for |r| <= pi / 4. Inf gives NaN. */
+FT_INLINE void sine_cosine(vf_half angle, vf_half *sine, vf_half *cosine) {
+  vd x = __builtin_convertvector(angle, vd), t = x * 0x1.45f306dc9c883p-1 + 0x1.8p52, n = t - 0x1.8p52;
+  vd r = x - n * 0x1.921fb544p0 - n * 0x1.0b4611a626331p-34, z = r * r;
+  vd s = r * (1 + z * (-1.0 / 6 + z * (1.0 / 120 + z * (-1.0 / 5040 + z * (1.0 / 362880 - z * (1.0 / 39916800))))));
+  vd c = 1 + z * (-0.5 + z * (1.0 / 24 + z * (-1.0 / 720 + z * (1.0 / 40320 + z * (-1.0 / 3628800 + z * (1.0 / 479001600))))));
+  vd_bits quarter = (vd_bits)t, swap = -(quarter & 1), a = (vd_bits)s, b = (vd_bits)c;
+  vd_bits sine_sign = (quarter & 2) << 62, cosine_sign = ((quarter + 1) & 2) << 62;
+  *sine = __builtin_convertvector((vd)(((swap & b) | (~swap & a)) ^ sine_sign), vf_half);
+  *cosine = __builtin_convertvector((vd)(((swap & a) | (~swap & b)) ^ cosine_sign), vf_half);
+}
+
 static void rope_task(void *arg, int64_t task) {
   const rotation *g = arg;
   int64_t half = g->d / 2, end = FT_MIN(g->tokens, (task + 1) * ROWS_PER_TASK);
-  float *cosine = ft_scratch(FT_SLOT_TASK, (size_t)half * 8), *sine = cosine + half;
+  float *cosine = ft_scratch(FT_SLOT_TASK, (size_t)(half + VL) * 8), *sine = cosine + half + VL;
   for (int64_t t = task * ROWS_PER_TASK; t < end; t++) {
-    for (int64_t i = 0; i < half; i++) {
-      float angle = (float)g->positions[t] * g->inv_freq[i];
-      cosine[i] = cosf(angle);
-      sine[i] = sinf(angle) * g->sign;
+    for (int64_t i = 0; i < half; i += ANGLES) {
+      vf_half angle = {0}, s, c;
+      if (half - i >= ANGLES) memcpy(&angle, g->inv_freq + i, sizeof angle);
+      else memcpy(&angle, g->inv_freq + i, (size_t)(half - i) * 4);
+      sine_cosine(angle * (float)g->positions[t], &s, &c);
+      s *= g->sign;
+      memcpy(sine + i, &s, sizeof s);
+      memcpy(cosine + i, &c, sizeof c);
     }
     for (int64_t head = 0; head < g->heads; head++) {
       const float *x = g->x + (t * g->heads + head) * g->d;

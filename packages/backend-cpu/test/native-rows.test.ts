@@ -83,6 +83,21 @@ describe.skipIf(!native).each(available)("row kernels on %s", (level) => {
     );
   });
 
+  it("rope rounds sine and cosine once, at any position", () => {
+    const half = 31;
+    const frequencies = Float32Array.from({ length: half }, (_, i) => 10_000 ** (-i / half));
+    const positions = Int32Array.from({ length: 2000 }, (_, t) => t * 521);
+    const x = Float32Array.from({ length: positions.length * 2 * half }, (_, e) => (e % (2 * half) < half ? 1 : 0));
+    const y = new Float32Array(x.length);
+    k.rope(x, positions, frequencies, positions.length, 1, 2 * half, 1, y);
+    const exact = Array.from(y, (_, e) => {
+      const i = e % (2 * half);
+      const angle = Math.fround(positions[Math.floor(e / (2 * half))]! * frequencies[i % half]!);
+      return i < half ? Math.cos(angle) : Math.sin(angle);
+    });
+    expectWithin(y, exact, 1, 2 ** -25 + 1e-10);
+  });
+
   it("embedding copies rows and refuses ids outside the table", () => {
     const [vocab, h] = [13, 37];
     const table = values(vocab * h, 1);

@@ -40,34 +40,4 @@ static inline double log(double x) {
 }
 static inline float logf(float x) { return (float)log(x); }
 
-/* x = n pi/2 + r with |r| <= pi/4: pi/2 in three parts, the first two with 33 bits each, so that their products with n are
- * exact up to n = 2^20, beyond any position; the series of sine and cosine end below 1e-17 */
-static inline double ft_quarter(double x, int64_t *n) {
-  double k = __builtin_rint(x * 0.6366197723675814);
-  *n = (int64_t)k;
-  return x - k * 1.57079632673412561417e+00 - k * 6.07710050630396597660e-11 - k * 2.02226624879595063154e-21;
-}
-static inline double ft_sine(double r) {
-  double square = r * r, sum = 1;
-  for (int i = 16; i > 0; i -= 2) sum = 1 - sum * square / (i * (i + 1));
-  return r * sum;
-}
-static inline double ft_cosine(double r) {
-  double square = r * r, sum = 1;
-  for (int i = 17; i > 0; i -= 2) sum = 1 - sum * square / (i * (i + 1));
-  return sum;
-}
-static inline float sinf(float x) {
-  if (x - x != 0) return x - x;
-  int64_t n;
-  double r = ft_quarter(x, &n), y = n & 1 ? ft_cosine(r) : ft_sine(r);
-  return (float)(n & 2 ? -y : y);
-}
-static inline float cosf(float x) {
-  if (x - x != 0) return x - x;
-  int64_t n;
-  double r = ft_quarter(x, &n), y = n & 1 ? ft_sine(r) : ft_cosine(r);
-  return (float)((n + 1) & 2 ? -y : y);
-}
-
 #endif
