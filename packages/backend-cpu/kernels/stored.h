@@ -100,6 +100,14 @@ FT_INLINE float stored_at(const int storage, const stored *m, int64_t row, int64
   return ((const float *)m->p)[i];
 }
 
+/* elements in 64 bytes */
+FT_INLINE int64_t stored_line(const int storage) {
+  return storage == STORED_F32 ? 16 : storage == STORED_INT8 ? 64 : storage == STORED_NF4 ? 128 : 32;
+}
+FT_INLINE void prefetch(const int storage, const stored *m, int64_t row, int64_t i) {
+  __builtin_prefetch((const char *)m->p + (i + row * m->ld) * 64 / stored_line(storage));
+}
+
 /* elements i .. i + VL of row `row` */
 FT_INLINE vf fetch(const int storage, const stored *m, int64_t row, int64_t i) {
   i += row * m->ld;

@@ -10,10 +10,14 @@
 FT_INLINE void dots(const int storage, const product *g, const stored *w, const int mr, int64_t r, int64_t c, int64_t n) {
   const float *a = g->A.p + r * g->A.outer;
   vf sum[3][4] = {{{0}}};
+  const int64_t line = stored_line(storage);
   int64_t row[4], k = 0;
   for (int j = 0; j < 4; j++) row[j] = c + FT_MIN(j, n - 1);
   for (; k + VL <= g->K; k += VL) {
     vf x[4];
+    /* rows are too short for the processor to foresee the next four; with NF4 it has no time to spare for that */
+    if (storage != STORED_NF4 && k % line == 0)
+      for (int j = 0; j < 4; j++) prefetch(storage, w, row[j] + 4, k);
     for (int j = 0; j < 4; j++) x[j] = fetch(storage, w, row[j], k);
     for (int i = 0; i < mr; i++) {
       vf s = load(a + i * g->A.outer + k);
