@@ -39,7 +39,8 @@ describe("the WASM module", () => {
     expect(Buffer.from(all.buffer).equals(Buffer.from(expected.buffer))).toBe(true);
     const y = Float32Array.of(1, 2, 3);
     kernels.axpy_f32(2, y, y, 3);
-    expect(y).toEqual(Float32Array.of(3, 6, 9));
+    kernels.axpy_f32(2, Float32Array.of(1, 1, 1), y, 3);
+    expect(y).toEqual(Float32Array.of(5, 8, 11));
   });
 
   it("keeps what lies between the rows of a product's result", () => {
