@@ -1,5 +1,4 @@
-/* The few functions the kernels take from the C library, computed in f64 and rounded once: with an error far below half a
- * unit of f32 they are the correctly rounded result but for rare ties. */
+/* What the kernels take from the C library's mathematics. */
 #ifndef FT_WASM_MATH_H
 #define FT_WASM_MATH_H
 #include <stdint.h>
@@ -11,17 +10,6 @@ static inline double ft_from_bits(uint64_t bits) {
   double x;
   __builtin_memcpy(&x, &bits, 8);
   return x;
-}
-
-/* e^x = 2^n e^r with |r| <= ln2 / 2, e^r from its series (its truncation, r^12 / 12!, is below 7e-15) */
-static inline float expf(float value) {
-  double x = value;
-  if (x != x) return value;
-  if (x > 89) return INFINITY;
-  if (x < -104) return 0;
-  double n = __builtin_rint(x * 1.4426950408889634), r = x - n * 0.6931471805599453, sum = 1;
-  for (int i = 11; i > 0; i--) sum = 1 + sum * r / i;
-  return (float)(sum * ft_from_bits((uint64_t)((int64_t)n + 1023) << 52));
 }
 
 /* ln x = n ln2 + 2 atanh(s) with s = (m - 1) / (m + 1), m in [sqrt(1/2), sqrt(2)): |s| < 0.172, s^25 / 25 below 3e-21 */
@@ -38,6 +26,5 @@ static inline double log(double x) {
   for (int i = 23; i > 0; i -= 2) sum = sum * square + 1.0 / i;
   return (double)n * 0.6931471805599453 + 2 * s * sum;
 }
-static inline float logf(float x) { return (float)log(x); }
 
 #endif
