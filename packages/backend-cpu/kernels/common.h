@@ -24,6 +24,8 @@ typedef void ft_task(void *arg, int64_t i);
 void ft_parallel(int64_t n, ft_task *task, void *arg);
 int ft_threads_active(void); /* 1 inside a task */
 
+extern int ft_matrix; /* products of bf16 run on the processor's matrix unit */
+
 /* Aligned memory of at least `bytes` that stays with the calling thread; contents are undefined. One slot, one user. */
 enum { FT_SLOT_PACK_A, FT_SLOT_PACK_B, FT_SLOT_TASK, FT_SLOT_SHARED, FT_SLOTS };
 void *ft_scratch(int slot, size_t bytes);

@@ -48,11 +48,13 @@ static const table avx512bf16 = {
 
 static const table *active;
 static int active_level = -1;
+int ft_matrix;
 
 static int best_level(void) {
 #if defined(__x86_64__)
   int features = cpu_features();
 #if defined(FT_BF16)
+  if (features & CPU_AMX_BF16) return 4;
   if (features & CPU_AVX512_BF16) return 3;
 #endif
   if (features & CPU_AVX512) return 2;
@@ -61,15 +63,21 @@ static int best_level(void) {
   return 0;
 }
 
-/* Asks for a level (0 portable or NEON, 1 AVX2 and FMA, 2 AVX-512, 3 the same with products of bf16; negative: the best);
- * returns the one now in use. Call it only while no kernel runs. */
+/* Asks for a level (0 portable or NEON, 1 AVX2 and FMA, 2 AVX-512, 3 the same with products of bf16, 4 those on the matrix unit;
+ * negative: the best); returns the one now in use. Call it only while no kernel runs. */
 FT_EXPORT int ft_select(int level) {
-  int best = best_level();
+  int best = best_level(), wanted = level;
   if (level < 0 || level > best) level = best;
   active_level = level;
+#if defined(FT_EMULATE_DOT)
+  ft_matrix = wanted == 4; /* in plain C too */
+#else
+  ft_matrix = level == 4;
+  (void)wanted;
+#endif
 #if defined(__x86_64__)
 #if defined(FT_BF16)
-  const table *const all[] = {&base, &avx2, &avx512, &avx512bf16};
+  const table *const all[] = {&base, &avx2, &avx512, &avx512bf16, &avx512bf16};
 #else
   const table *const all[] = {&base, &avx2, &avx512};
 #endif

@@ -9,7 +9,8 @@
  *   int  ft_init(int threads)   grows the pool; threads from now on, the caller included; returns what it got
  *   int  ft_threads(void)       threads in use
  *   void ft_shutdown(void)      ends the workers and frees the caller's scratch
- *   int  ft_select(int level)   0 portable or NEON, 1 AVX2 + FMA, 2 AVX-512, 3 the same with products of bf16, -1 the best; returns the level now in use
+ *   int  ft_select(int level)   0 portable or NEON, 1 AVX2 + FMA, 2 AVX-512, 3 the same with products of
+ *                               bf16, 4 those on the matrix unit (AMX), -1 the best; returns the level now in use
  *   int  ft_level(void)         the level in use
  *   const char *ft_abi(void)    names the declarations below; a loader of others must not call them
  */

@@ -25,7 +25,12 @@ static void run_product(product *g) {
   }
   g->words = ceil_div(g->K, 1 + g->pairs);
   g->blocks = FT_MAX(1, ceil_div(g->words, GEMM_KC));
-  g->tiles = ceil_div(g->M, MR);
+  g->height = MR;
+#ifdef FT_MATRIX
+  g->matrix = g->pairs && ft_matrix;
+  if (g->matrix) g->height = MATRIX_ROWS;
+#endif
+  g->tiles = ceil_div(g->M, g->height);
   g->panels = ceil_div(g->N, NR);
   int threads = ft_threads_active();
   /* below some ten microseconds of work waking another thread costs more than it saves */

@@ -39,6 +39,8 @@ typedef struct {
   float alpha;
   int beta;
   int pairs;     /* products of bf16: 2 of K in a word of a panel */
+  int matrix;    /* on the matrix unit */
+  int64_t height; /* most rows of a tile */
   int64_t words; /* K in words of a panel */
   int64_t blocks, tiles, panels, across_m, across_n; /* blocks of words, row tiles, column panels, grid of regions */
 } product;

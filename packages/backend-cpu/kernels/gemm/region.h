@@ -1,6 +1,7 @@
 /* The general product: packed blocks, cut into a grid of regions, one for each thread. */
 #ifndef FT_GEMM_REGION_H
 #define FT_GEMM_REGION_H
+#include "matrix.h"
 #include "pack.h"
 #include "tile.h"
 
@@ -76,8 +77,15 @@ static void region(const product *g, int64_t t0, int64_t t1, int64_t p0, int64_t
 static void region_task(void *arg, int64_t i) {
   const product *g = arg;
   int64_t m = i / g->across_n, n = i % g->across_n;
-  region(g, cut(g->tiles, g->across_m, m), cut(g->tiles, g->across_m, m + 1), cut(g->panels, g->across_n, n),
-         cut(g->panels, g->across_n, n + 1));
+  int64_t t0 = cut(g->tiles, g->across_m, m), t1 = cut(g->tiles, g->across_m, m + 1);
+  int64_t p0 = cut(g->panels, g->across_n, n), p1 = cut(g->panels, g->across_n, n + 1);
+#ifdef FT_MATRIX
+  if (g->matrix) {
+    matrix_region(g, t0, t1, p0, p1);
+    return;
+  }
+#endif
+  region(g, t0, t1, p0, p1);
 }
 
 /* The grid of regions with the least work for the busiest thread; packing counts: A is packed once in every column of the
@@ -89,7 +97,7 @@ static void choose_grid(product *g, int threads) {
     for (int m = 1; m <= used; m++) {
       int n = used / m;
       if (m * n != used || m > g->tiles || n > g->panels) continue;
-      double rows = (double)ceil_div(g->tiles, m) * MR, columns = (double)ceil_div(g->panels, n) * NR;
+      double rows = (double)(ceil_div(g->tiles, m) * g->height), columns = (double)ceil_div(g->panels, n) * NR;
       double cost = rows * columns + 20 * (rows + columns);
       if (cost < best) best = cost, g->across_m = m, g->across_n = n;
       found = 1;

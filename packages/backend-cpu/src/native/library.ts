@@ -9,13 +9,14 @@ import koffi, { type LibraryHandle } from "koffi";
 import { type NativeKernels, prototypes } from "./abi.ts";
 import { whyUnloadable } from "./image.ts";
 
-export type NativeLevel = "portable" | "neon" | "avx2" | "avx512" | "avx512bf16";
+export type NativeLevel = "portable" | "neon" | "avx2" | "avx512" | "avx512bf16" | "amx";
 /** Instruction sets the library can run with, in ascending order; the first is what every such processor has. */
 export const levels: readonly [NativeLevel, ...NativeLevel[]] = [
   process.arch === "arm64" ? "neon" : "portable",
   "avx2",
   "avx512",
   "avx512bf16",
+  "amx",
 ];
 
 /** The C kernels, loaded. One per process; calls are synchronous and use all its threads. */

@@ -31,7 +31,7 @@ export interface LlamaParts {
 }
 
 /** Bytes of logits that may exist at a time while the loss is made. */
-const logitsBytes = 32 * 2 ** 20;
+const logitsBytes = 48 * 2 ** 20;
 
 /** Llama 2 and 3, SmolLM2, TinyLlama (Touvron et al. 2023): pre-norm blocks, rotary positions, grouped queries, SwiGLU. */
 export class Llama implements CausalLm {
