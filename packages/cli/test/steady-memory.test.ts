@@ -43,7 +43,7 @@ it.each([
   const { vocabSize } = model.config;
   const made: number[] = [];
   const live: number[] = [];
-  const events = train({
+  const events = train<ReturnType<typeof batchAt>>({
     parameters: adapter.parameters(),
     loss: (batch) => model.loss(uploadBatch(backend, batch, vocabSize)).loss,
     batches: { perEpoch: 100, batchAt: (n) => batchAt(n, shapes) },
