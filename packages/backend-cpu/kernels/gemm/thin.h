@@ -3,7 +3,7 @@
 #define FT_GEMM_THIN_H
 #include "product.h"
 
-#define THIN_COLUMNS 64  /* of C in one task where B's rows are dotted */
+#define THIN_COLUMNS 32  /* of C in one task where B's rows are dotted: 576 and 192 of them are shared evenly by two threads */
 #define THIN_STRIP 512   /* of C in one task where B's rows are added up */
 
 /* mr rows of A against four rows of B (n of them real), K along memory in both */
