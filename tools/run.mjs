@@ -69,7 +69,7 @@ async function pack(folder) {
   console.log(`\n${packed.length} packages in ${target}; in your project:\n\n  npm install ${tarballs}`);
   if (!here)
     console.log(
-      "  node node_modules/@ft/backend-cpu/tools/build-native.mjs   # with a C compiler: 20 to 100 times faster",
+      "  node node_modules/@ft/backend-cpu/tools/build-native.mjs   # with a C compiler: about 3 times faster than WASM",
     );
   return 0;
 }

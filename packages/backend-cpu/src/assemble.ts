@@ -88,7 +88,7 @@ function checkBf16(library: KernelLibrary | undefined): void {
   const one = new Float32Array(new ArrayBuffer(4)).fill(1);
   const y = new Float32Array(new ArrayBuffer(4));
   if (library?.kernels.gemm(1, 1, 1, one, 1, 0, one, 0, null, 0, 1, 1, y, 1, 1, 0, 1) === 0) return;
-  const where = library === undefined ? "without native kernels" : `this processor (${library.level()})`;
+  const where = library === undefined ? "a backend without native kernels" : `what runs here (${library.level()})`;
   throw new FtError(
     "unsupported",
     `[cpu] compute bf16: ${where} has no bf16 products`,
