@@ -2,7 +2,7 @@
 // Builds the C kernels into build/libft_cpu.{so,dylib,dll} with whatever C compiler is found. Without one it says so once
 // and succeeds: the package then takes a prebuilt library where one is installed, and slower ways of computing where not.
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { compileLibrary, libraryName, sourceHash } from "./compile.mjs";
@@ -35,7 +35,9 @@ export async function buildNative({ env = process.env, out = join(root, "build")
   const flags = env.CFLAGS?.split(/\s+/).filter(Boolean) ?? [];
   const stamp = sourceHash(compiler.name, compiler.version, process.platform, process.arch, flags);
   const stampFile = `${library}.stamp`;
-  if (existsSync(library) && existsSync(stampFile) && readFileSync(stampFile, "utf8") === stamp) {
+  // the size too, so that a file that was cut off is built again
+  const stamped = () => `${stamp} ${statSync(library).size}`;
+  if (existsSync(library) && existsSync(stampFile) && readFileSync(stampFile, "utf8") === stamped()) {
     return { status: "current", library, message: `native kernels: up to date (${compiler.version})` };
   }
 
@@ -50,7 +52,7 @@ export async function buildNative({ env = process.env, out = join(root, "build")
     return { status: "failed", library, message: `native kernels: ${compiler.name} failed\n${detail}` };
   }
   renameSync(output, library);
-  writeFileSync(`${stampFile}.${process.pid}`, stamp);
+  writeFileSync(`${stampFile}.${process.pid}`, stamped());
   renameSync(`${stampFile}.${process.pid}`, stampFile);
   const seconds = ((performance.now() - started) / 1000).toFixed(1);
   const message = `native kernels: built ${relative(root, library)} in ${seconds} s (${compiler.version})`;
