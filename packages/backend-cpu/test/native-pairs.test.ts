@@ -7,7 +7,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type NativeKernels, prototypes } from "../src/native/abi.ts";
 import { levels, type NativeLevel } from "../src/native/library.ts";
 import { buildNative } from "../tools/build-native.mjs";
-import { type Case, cases, product, strides, upTo } from "./native-products.ts";
+import { type Case, cases, multiply, product, strides, upTo } from "./native-products.ts";
 import { available, expectWithin, native, property, values } from "./native-support.ts";
 import { storages } from "./stored-formats.ts";
 
@@ -50,31 +50,7 @@ function check(library: Library, storage: (typeof storages)[number], c: Case): v
   const before = values(c.m * ldc, 3);
   const results = [1, 2, 3].map((threads) => {
     expect(library.threads(threads)).toBe(threads);
-    const out = before.slice();
-    const { stored, scales, block } = weight;
-    const code = library.gemm(
-      ...([
-        c.m,
-        c.n,
-        c.k,
-        a,
-        lda,
-        c.ta,
-        stored,
-        storage.storage,
-        scales,
-        block,
-        ldb,
-        c.tb,
-        out,
-        ldc,
-        c.alpha,
-        c.beta,
-        1,
-      ] as const),
-    );
-    expect(code).toBe(0);
-    return out;
+    return multiply(library.gemm, c, a, { ...weight, storage: storage.storage }, before, 1);
   });
   for (const other of results.slice(1))
     expect(Buffer.from(other.buffer).equals(Buffer.from(results[0]!.buffer))).toBe(true);

@@ -1,4 +1,6 @@
 import fc from "fast-check";
+import { expect } from "vitest";
+import type { NativeKernels, Storage, Stored } from "../src/native/abi.ts";
 
 /** C[m,n] = alpha op(A) op(B) + beta C; rows are `padding` longer than they need to be. */
 export interface Case {
@@ -35,6 +37,23 @@ export function product(c: Case, a: Float32Array, b: Float32Array, before: Float
 /** Distances between stored rows of A, B and C. */
 export function strides({ m, n, k, ta, tb, padding }: Case): [number, number, number] {
   return [(ta ? m : k) + padding, (tb ? k : n) + padding, n + padding];
+}
+
+/** Runs a case over a weight as it is stored, adding onto a copy of `before`. */
+export function multiply(
+  gemm: NativeKernels["gemm"],
+  c: Case,
+  a: Float32Array,
+  weight: { stored: Stored; storage: Storage; scales: Float32Array | null; block: number },
+  before: Float32Array,
+  products: 0 | 1,
+): Float32Array {
+  const [lda, ldb, ldc] = strides(c);
+  const { stored, storage, scales, block } = weight;
+  const out = before.slice();
+  const b = [stored, storage, scales, block, ldb, c.tb] as const;
+  expect(gemm(c.m, c.n, c.k, a, lda, c.ta, ...b, out, ldc, c.alpha, c.beta, products)).toBe(0);
+  return out;
 }
 
 const bit = fc.constantFrom<0 | 1>(0, 1);

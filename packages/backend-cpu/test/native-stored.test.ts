@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import type { Storage, Stored } from "../src/native/abi.ts";
-import { type Case, cases, product, strides, upTo } from "./native-products.ts";
+import { type Case, cases, multiply, product, strides, upTo } from "./native-products.ts";
 import { available, expectWithin, native, property, sameOnThreads, values } from "./native-support.ts";
 import { storages } from "./stored-formats.ts";
 
@@ -15,32 +15,8 @@ describe.skipIf(!native).each(table)("weights in $name on $level", ({ level, sto
     const a = values((c.ta ? c.k : c.m) * lda, 1);
     const { stored, scales, block, plain } = make(c.tb ? c.n : c.k, ldb, 2);
     const before = values(c.m * ldc, 3);
-    const [got] = sameOnThreads(() => {
-      const out = before.slice();
-      const code = native!.kernels.gemm(
-        ...([
-          c.m,
-          c.n,
-          c.k,
-          a,
-          lda,
-          c.ta,
-          stored,
-          storage,
-          scales,
-          block,
-          ldb,
-          c.tb,
-          out,
-          ldc,
-          c.alpha,
-          c.beta,
-          0,
-        ] as const),
-      );
-      expect(code).toBe(0);
-      return [out];
-    });
+    const weight = { stored, storage, scales, block };
+    const [got] = sameOnThreads(() => [multiply(native!.kernels.gemm, c, a, weight, before, 0)]);
     const unpackedFirst = before.slice();
     native!.kernels.gemm_f32(c.m, c.n, c.k, a, lda, c.ta, plain, ldb, c.tb, unpackedFirst, ldc, c.alpha, c.beta);
     expect(Buffer.from(got!.buffer).equals(Buffer.from(unpackedFirst.buffer))).toBe(true);
