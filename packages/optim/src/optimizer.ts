@@ -21,6 +21,14 @@ export interface Place {
  */
 export interface Optimizer<S extends Slots, C extends string> {
   readonly name: string;
+  /**
+   * Element i of the next value and slots depends only on its group: `group` row-major neighbours from a multiple of
+   * `group` on (1: elementwise; 256: block-wise 8-bit state). A slot then holds one value per element or one per group,
+   * and a large parameter may be stepped in windows of whole groups. Absent: step needs the whole tensor.
+   */
+  readonly group?: number;
+  /** Slots whose values are never negative, such as means of squares: a codec has no use for a sign there. */
+  readonly nonNegative?: readonly string[];
   /** Slots before the first step, usually zeros. */
   init(at: Place): S;
   /** What changes from step to step, on the host in f64 (β₂ᵗ loses digits in f32). `step` counts from 1. */

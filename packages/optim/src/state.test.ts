@@ -156,6 +156,19 @@ test("groups: each parameter by the first group that matches, with its own slots
   expect((await numbers("up.weight"))[0]).toBeCloseTo(0.9, 6); // Adam's first step is lr, whatever the gradient
 });
 
+test("groups depend on as many neighbours as all their members do, and on the whole tensor where these differ", () => {
+  const of = (...groups: (number | undefined)[]): AnyOptimizer[] =>
+    groups.map((group) => ({ ...sgd(), ...(group !== undefined && { group }), nonNegative: ["v", `n${group}`] }));
+  const grouped = (otherwise: AnyOptimizer, ...members: AnyOptimizer[]): AnyOptimizer =>
+    withGroups({ groups: members.map((optimizer) => ({ match: () => false, optimizer })), otherwise });
+  const [plain, one, other, none] = of(256, 256, 1, undefined);
+  expect(grouped(plain!, one!).group).toBe(256);
+  expect(grouped(plain!, one!).nonNegative).toEqual(["v", "n256"]);
+  expect(grouped(plain!, other!)).not.toHaveProperty("group");
+  expect(grouped(plain!, other!).nonNegative).toEqual(["v"]);
+  expect(grouped(plain!, none!)).not.toHaveProperty("group");
+});
+
 test("the global norm names the gradients that are not finite, and clipping leaves them", async () => {
   const grads = gradients("up.weight", "norm.weight");
   grads.get("norm.weight")?.dispose();

@@ -21,8 +21,12 @@ export function withGroups(options: {
     const index = found < 0 ? options.groups.length : found;
     return { index, optimizer: members[index] ?? options.otherwise };
   };
+  const [group, ...others] = new Set(members.map((member) => member.group));
+  const nonNegative = sharedSlots(members.map((member) => member.nonNegative ?? []));
   return {
     name: `groups(${members.map((member) => member.name).join(",")})`,
+    ...(group !== undefined && others.length === 0 && { group }),
+    ...(nonNegative.length > 0 && { nonNegative }),
     init: (at) => memberOf(at).optimizer.init(at),
     scalars(at) {
       const all: { [name: string]: number } = {};
@@ -45,4 +49,9 @@ export function withGroups(options: {
       },
     }),
   };
+}
+
+/** What is in every list: a slot's name says nothing of which member it is of. */
+function sharedSlots([first = [], ...others]: readonly (readonly string[])[]): string[] {
+  return first.filter((slot) => others.every((other) => other.includes(slot)));
 }
