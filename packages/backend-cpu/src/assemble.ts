@@ -68,6 +68,7 @@ export function assembleBackend(
     kernels: kernelTable([...(library ? nativeOps : []), ...kernels]),
     context,
     alloc: (spec) => pool.take(spec),
+    adopt: (spec, data) => pool.adopt(spec, data),
     free: (buffer) => pool.give(buffer),
     bytes: bytesOf,
     write: (buffer, _spec, data) => buffer.set(data),

@@ -50,6 +50,20 @@ describe("BufferPool", () => {
     expect(pool.idleBytes).toBe(0);
   });
 
+  it("adopts an array with all of its memory, and copies one that is part of more or is small", () => {
+    const pool = new BufferPool(false);
+    const whole = new Float32Array(300).fill(2);
+    expect(pool.adopt({ dtype: "f32", shape: [300] }, whole)).toBe(whole);
+    const part = new Float32Array(600).fill(3).subarray(0, 300);
+    const copy = pool.adopt({ dtype: "f32", shape: [300] }, part);
+    expect(copy).not.toBe(part);
+    expect(copy).toEqual(part);
+    expect(pool.adopt({ dtype: "f32", shape: [2] }, whole.slice(0, 2))).toEqual(whole.slice(0, 2));
+    pool.give(whole);
+    expect(pool.idleBytes).toBe(1200);
+    expect(pool.take({ dtype: "f32", shape: [300] })).toBe(whole);
+  });
+
   it("poisons fresh and reused buffers", () => {
     const pool = new BufferPool(true);
     for (let round = 0; round < 2; round++) {

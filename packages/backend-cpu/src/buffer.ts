@@ -59,6 +59,18 @@ export class BufferPool implements BufferStats {
     return memory && dataOf[dtype](memory).subarray(0, count);
   }
 
+  /** Counts an array from outside among the live buffers. One that is part of a larger memory is copied. */
+  adopt(spec: Spec, data: CpuBuffer): CpuBuffer {
+    if (data.byteLength !== data.buffer.byteLength || data.byteLength < 1024) {
+      const buffer = this.take(spec);
+      buffer.set(data);
+      return buffer;
+    }
+    this.#liveBytes += data.buffer.byteLength;
+    this.#peakBytes = Math.max(this.#peakBytes, this.#liveBytes);
+    return data;
+  }
+
   give(buffer: CpuBuffer): void {
     const bytes = buffer.buffer.byteLength;
     const whole = bytes === buffer.byteLength ? buffer : dataOf[dtypeOf(buffer)](buffer.buffer);

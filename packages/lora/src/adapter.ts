@@ -81,7 +81,9 @@ export class LoraAdapter {
     const trained = this.parameters();
     const all = new Map([...this.#host.parameters(), ...trained].map(([, x]) => [x, sizeOf(x.shape)]));
     const trainable = [...trained.values()].reduce((sum, x) => sum + sizeOf(x.shape), 0);
-    const total = [...all.values()].reduce((sum, size) => sum + size, 0);
+    const floats = [...all.values()].reduce((sum, size) => sum + size, 0);
+    const quantized = [...this.#host.linears().values()].filter((linear) => !linear.parameters().has("weight"));
+    const total = quantized.reduce((sum, { inFeatures, outFeatures }) => sum + inFeatures * outFeatures, floats);
     const layers = [...this.#layers].map(([path, { a, attrs }]) => ({ path, r: a.shape[0] ?? 0, scale: attrs.scale }));
     return { trainable, total, layers };
   }
@@ -115,9 +117,11 @@ export class LoraAdapter {
         held.assign(weight);
         this.#host.replaceLinear(path, layer.base);
       } else {
-        const dense = new DenseLinear(toParameter(weight), layer.base.parameters().get("bias"));
-        this.#host.replaceLinear(path, dense);
-        held?.dispose();
+        const bias = layer.base.parameters().get("bias");
+        // a handle of its own, since the base goes as a whole
+        const own = bias && toParameter(bias.as(...bias.axes));
+        this.#host.replaceLinear(path, new DenseLinear(toParameter(weight), own));
+        layer.base.dispose();
       }
     }
     this.#drop();

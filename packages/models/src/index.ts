@@ -3,6 +3,7 @@ export * from "./causal-lm.ts";
 export { configFromGguf, type GgufFacts } from "./config/from-gguf.ts";
 export { configFromHf } from "./config/from-hf.ts";
 export type { LlamaConfig } from "./config/llama-config.ts";
+export { quantMethod } from "./config/quant-method.ts";
 export { type GenerateOptions, generate } from "./generate/generate.ts";
 export { argmax, type SamplingOptions, sampleToken } from "./generate/sample.ts";
 export { KvCache } from "./kv-cache.ts";

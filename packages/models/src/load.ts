@@ -1,13 +1,14 @@
 import { join } from "node:path";
-import { DenseLinear, inverseFrequencies } from "@ft/nn";
+import { DenseLinear, inverseFrequencies, type Linear, type LinearFormat } from "@ft/nn";
 import { type Axes, type Backend, type FloatDType, FtError, type Parameter, tensor, type WideDType } from "@ft/tensor";
 import { loadTensor, openWeights, readJsonFile, type WeightSource } from "@ft/weights";
 import { configFromGguf } from "./config/from-gguf.ts";
 import { configFromHf } from "./config/from-hf.ts";
 import type { LlamaConfig } from "./config/llama-config.ts";
+import { quantMethod } from "./config/quant-method.ts";
 import { type Frequencies, LlamaBlock } from "./llama/block.ts";
 import { Llama } from "./llama/llama.ts";
-import { hasBias, type Projection } from "./llama/names.ts";
+import { hasBias, type Projection, projectionShape } from "./llama/names.ts";
 import { weightMap } from "./llama/weight-map.ts";
 
 /** Where loadModel puts the weights, and in which dtypes. */
@@ -20,17 +21,20 @@ export interface LoadModelOptions {
    * widened. What trains should be f32: 16 bits swallow small updates. Norms and biases are always held in `dtype`.
    */
   readonly weights?: "stored" | FloatDType;
+  /** how the projections of the blocks are held: a quantised format reads its own folders and quantises others on the way */
+  readonly format?: LinearFormat;
 }
 
 type Weight = <const A extends Axes>(name: string, axes: A) => Promise<Parameter<FloatDType, A>>;
+type Projected = (path: string, name: Projection) => Promise<Linear>;
 
 /** A causal language model from a Hugging Face folder (config.json and safetensors) or a .gguf file. */
 export async function loadModel(path: string, options: LoadModelOptions): Promise<Llama> {
-  const { backend, dtype = "f32", weights = dtype === "f64" ? "f64" : "stored" } = options;
+  const { backend, format, dtype = "f32", weights = dtype === "f64" ? "f64" : "stored" } = options;
   await using source = await openWeights(path);
-  const config = await readConfig(path, source);
-  const stored = weightMap(source, config);
-  const made: Disposable[] = [];
+  const { config, quantized } = await readConfig(path, source, format);
+  const stored = weightMap(source, config, format);
+  const made: { dispose(): void }[] = [];
   const weight: Weight = async (name, axes) => {
     const { name: at, ...rest } = stored.get(name) ?? { name };
     const held = axes.length === 1 ? dtype : weights === "stored" ? storedDtype(source, at, backend, dtype) : weights;
@@ -38,16 +42,31 @@ export async function loadModel(path: string, options: LoadModelOptions): Promis
     made.push(loaded);
     return loaded;
   };
+  const projected: Projected = async (path, projection) => {
+    const name = `${path}.weight`;
+    const bias = hasBias(config, projection) ? await weight(`${path}.bias`, ["out"]) : undefined;
+    const { name: at, transform } = stored.get(name) ?? { name };
+    const shape = projectionShape(config, projection);
+    const linear = await format?.load({
+      ...{ path, source, name: at, shape, dtype, backend, quantized },
+      ...(transform && { transform }),
+      ...(bias && { bias }),
+    });
+    if (linear === undefined) return new DenseLinear(await weight(name, ["out", "in"]), bias);
+    if (bias) made.splice(made.indexOf(bias), 1);
+    made.push(linear);
+    return linear;
+  };
   try {
     const embedding = await weight("model.embed_tokens.weight", ["vocab", "hidden"]);
     const blocks: LlamaBlock[] = [];
-    for (let layer = 0; layer < config.layers; layer++) blocks.push(await loadBlock(config, layer, weight));
+    for (let layer = 0; layer < config.layers; layer++) blocks.push(await loadBlock(config, layer, weight, projected));
     const norm = await weight("model.norm.weight", ["hidden"]);
     const head = config.tieWordEmbeddings ? embedding : await weight("lm_head.weight", ["vocab", "hidden"]);
     const frequencies = await loadFrequencies(backend, config, source);
     return new Llama(config, backend, dtype, { embedding, blocks, norm, head, frequencies });
   } catch (error) {
-    for (const loaded of made) loaded[Symbol.dispose]();
+    for (const loaded of made) loaded.dispose();
     throw error;
   }
 }
@@ -58,13 +77,14 @@ function storedDtype(source: WeightSource, name: string, backend: Backend, wide:
   return (host === "bf16" || host === "f16") && backend.dtypes.has(host) ? host : wide;
 }
 
-async function loadBlock(config: LlamaConfig, layer: number, weight: Weight): Promise<LlamaBlock> {
+async function loadBlock(
+  config: LlamaConfig,
+  layer: number,
+  weight: Weight,
+  projected: Projected,
+): Promise<LlamaBlock> {
   const at = `model.layers.${layer}`;
-  const linear = async (path: Projection): Promise<DenseLinear<"in", "out">> =>
-    new DenseLinear(
-      await weight(`${at}.${path}.weight`, ["out", "in"]),
-      hasBias(config, path) ? await weight(`${at}.${path}.bias`, ["out"]) : undefined,
-    );
+  const linear = (path: Projection): Promise<Linear> => projected(`${at}.${path}`, path);
   return new LlamaBlock(config, {
     inputNorm: await weight(`${at}.input_layernorm.weight`, ["hidden"]),
     postAttentionNorm: await weight(`${at}.post_attention_layernorm.weight`, ["hidden"]),
@@ -96,14 +116,35 @@ async function loadFrequencies(backend: Backend, config: LlamaConfig, source: We
   return tensor(backend, "f32", ["frequency"], [values.length], values);
 }
 
-/** The model's config from beside its weights: config.json of a folder, the metadata of a GGUF file. */
-async function readConfig(path: string, source: WeightSource): Promise<LlamaConfig> {
-  if (source.format !== "gguf") return readHfConfig(path);
+/** The model's config from beside its weights (config.json of a folder, the metadata of a GGUF file), and whether it says that they are quantised. */
+async function readConfig(
+  path: string,
+  source: WeightSource,
+  format: LinearFormat | undefined,
+): Promise<{ readonly config: LlamaConfig; readonly quantized: boolean }> {
+  if (source.format !== "gguf") {
+    const file = join(path, "config.json");
+    const json = await readJsonFile(file);
+    return { config: configFromHf(json, file), quantized: isQuantized(json, file, format) };
+  }
   const table = source.tensors.get("token_embd.weight");
   if (table === undefined)
     throw new FtError("format", `[model] ${path} has no token_embd.weight`, "it holds no language model");
   const facts = { tensors: new Set(source.tensors.keys()), vocabSize: table.shape[0] ?? 0 };
-  return configFromGguf(source.metadata, path, facts);
+  return { config: configFromGguf(source.metadata, path, facts), quantized: false };
+}
+
+/** Whether a folder's config says that it is quantised; refuses a quantisation that `format` does not read. */
+function isQuantized(json: unknown, file: string, format: LinearFormat | undefined): boolean {
+  const method = quantMethod(json, file);
+  if (method === undefined) return false;
+  if (method === format?.quantMethod) return true;
+  const read = format ? `${format.quantMethod} is read here; ` : "";
+  throw new FtError(
+    "unsupported",
+    `[model] ${file}: quantization_config has quant_method "${method}"`,
+    `${read}use the model that it was made from, or a .gguf file`,
+  );
 }
 
 /** config.json of a Hugging Face folder. */

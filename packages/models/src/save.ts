@@ -1,5 +1,6 @@
 import { copyFile, mkdir } from "node:fs/promises";
 import { join } from "node:path";
+import type { LinearFormat } from "@ft/nn";
 import { FtError, f32ToBf16, f32ToF16, type Parameter } from "@ft/tensor";
 import { cast } from "@ft/tensor/ops";
 import { readJsonFile, type WeightEntry, writeFileAtomic, writeShardedSafetensors } from "@ft/weights";
@@ -15,6 +16,8 @@ export interface SaveModelOptions {
   readonly dtype?: SaveDType;
   /** largest size of one file, in bytes; 5 GB by default, as transformers writes */
   readonly shardSize?: number;
+  /** writes the layers that are held in a quantised format; needed where there are such */
+  readonly format?: LinearFormat;
 }
 
 /** Files that belong to a model beside its weights and config.json; copied where they exist. */
@@ -30,17 +33,45 @@ const hfNames: { readonly [D in SaveDType]: string } = { f32: "float32", bf16: "
 
 /** Writes a whole model as a Hugging Face folder: config, weights rounded to `dtype`, tokenizer and template. */
 export async function saveModel(model: CausalLm, folder: string, options: SaveModelOptions): Promise<void> {
-  const { from, dtype = "f32", shardSize = 5e9 } = options;
+  const { from, dtype = "f32", shardSize = 5e9, format } = options;
+  const quantized = quantizedEntries(model, format);
   await mkdir(folder, { recursive: true }).catch((cause: unknown) => {
     throw new FtError("io", `[model] ${folder} cannot be created`, "choose a folder that can be written", { cause });
   });
   const entries = [...model.parameters()].map(([name, value]) => entry(name, value, dtype));
-  await writeShardedSafetensors(folder, entries, shardSize);
+  await writeShardedSafetensors(folder, [...entries, ...quantized.values()].flat(), shardSize);
   for (const name of companions) await copyIfPresent(join(from, name), join(folder, name));
   const config = await readJsonFile(join(from, "config.json"));
   // transformers 4 reads torch_dtype, transformers 5 dtype
-  const saved = { ...Object(config), dtype: hfNames[dtype], torch_dtype: hfNames[dtype] };
+  const { quantization_config: _, ...plain } = Object(config);
+  const linears = new Map([...model.linears()].filter(([path]) => quantized.has(path)));
+  const saved = {
+    ...plain,
+    dtype: hfNames[dtype],
+    torch_dtype: hfNames[dtype],
+    ...(format && linears.size > 0 && { quantization_config: format.config(linears) }),
+  };
   await writeFileAtomic(join(folder, "config.json"), `${JSON.stringify(saved, null, 2)}\n`);
+}
+
+/** What `format` writes for the layers that have no float weight, by their path. */
+function quantizedEntries(
+  model: CausalLm,
+  format: LinearFormat | undefined,
+): ReadonlyMap<string, readonly WeightEntry[]> {
+  const found = new Map<string, readonly WeightEntry[]>();
+  for (const [path, linear] of model.linears()) {
+    if (linear.parameters().has("weight")) continue;
+    const own = format?.entries(path, linear);
+    if (own === undefined)
+      throw new FtError(
+        "unsupported",
+        `[model] the weight of ${path} is held in no format that can be saved here`,
+        "pass the format that it was loaded with, and take adapters off first",
+      );
+    found.set(path, own);
+  }
+  return found;
 }
 
 /** One weight at a time is widened to f32 and rounded again; one that is held in `dtype` is written as it is. */

@@ -1,3 +1,4 @@
 export * from "./dense-linear.ts";
 export * from "./linear.ts";
+export * from "./linear-format.ts";
 export * from "./rope-frequencies.ts";

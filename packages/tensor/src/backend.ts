@@ -85,6 +85,8 @@ export interface Backend<B = any> {
   readonly context: unknown;
   /** An unwritten buffer. Takes a spec, not bytes: TensorFlow.js has no bytes. */
   alloc(spec: Spec): B;
+  /** A buffer that is this host array itself, which the caller gives up: no copy. Absent where buffers are not host arrays. */
+  adopt?(spec: Spec, data: DataOf[DType]): B;
   free(buffer: B): void;
   /** bytes this backend really spends on it (TensorFlow.js: 4 for a u8) */
   bytes(spec: Spec): number;

@@ -18,4 +18,14 @@ export { P } from "./prims.ts";
 export { type Call, type Results, run, type Tensors } from "./run.ts";
 export { scope } from "./scope.ts";
 export { checkpoint, type ValueAndGrad, valueAndGrad } from "./tape.ts";
-export { type Axes, Parameter, parameter, scalar, Tensor, tensor, toParameter, zeros } from "./tensor.ts";
+export {
+  type Axes,
+  type HostData,
+  Parameter,
+  parameter,
+  scalar,
+  Tensor,
+  tensor,
+  toParameter,
+  zeros,
+} from "./tensor.ts";

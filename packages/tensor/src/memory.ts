@@ -30,11 +30,16 @@ export class Storage<B = any> {
   readonly #constant: boolean;
   #refs = 1;
 
-  constructor(backend: Backend<B>, spec: Spec, constant = false) {
+  /** @param given data that the caller gives up: the buffer itself where the backend can adopt them, else copied */
+  constructor(backend: Backend<B>, spec: Spec, constant = false, given?: DataOf[DType]) {
     this.backend = backend;
     this.spec = spec;
     this.#constant = constant;
-    this.buffer = backend.alloc(spec);
+    if (given && backend.adopt) this.buffer = backend.adopt(spec, given);
+    else {
+      this.buffer = backend.alloc(spec);
+      if (given) backend.write(this.buffer, spec, given);
+    }
     if (constant) return;
     const stats = memory(backend);
     stats.live++;

@@ -112,7 +112,7 @@ export class Parameter<D extends FloatDType = FloatDType, A extends Axes = any> 
   }
 }
 
-function hostView(backend: Backend, dtype: DType, shape: readonly number[], data: DataOf[DType]): View {
+function hostView(backend: Backend, dtype: DType, shape: readonly number[], data: DataOf[DType], given: boolean): View {
   if (!backend.dtypes.has(dtype))
     throw new FtError(
       "dtype",
@@ -125,31 +125,38 @@ function hostView(backend: Backend, dtype: DType, shape: readonly number[], data
       `[tensor] ${data.length} values for ${showShape(shape)}`,
       "the sizes must multiply to the length",
     );
-  const storage = new Storage(backend, { dtype, shape });
-  backend.write(storage.buffer, storage.spec, data);
+  const storage = new Storage(backend, { dtype, shape }, false, given ? data : undefined);
+  if (!given) backend.write(storage.buffer, storage.spec, data);
   return { storage, dtype, shape };
 }
 
-/** Host values to a tensor: `tensor(cpu, "i32", ["batch", "seq"], [2, 8], ids)`. The data are copied. */
+/** Whether the host values are the caller's to keep, so that they are copied, or given up, so that they need not be. */
+export interface HostData {
+  readonly give?: boolean;
+}
+
+/** Host values to a tensor: `tensor(cpu, "i32", ["batch", "seq"], [2, 8], ids)`. The data are copied unless given. */
 export function tensor<D extends DType, const A extends Axes>(
   backend: Backend,
   dtype: D,
   axes: A,
   shape: readonly number[],
   data: DataOf[D],
+  { give = false }: HostData = {},
 ): Tensor<D, A> {
-  return new Tensor(hostView(backend, dtype, shape, data), dtype, axes);
+  return new Tensor(hostView(backend, dtype, shape, data, give), dtype, axes);
 }
 
-/** Host values to a parameter: a weight, trained or frozen. The data are copied. */
+/** Host values to a parameter: a weight, trained or frozen. The data are copied unless given. */
 export function parameter<D extends FloatDType, const A extends Axes>(
   backend: Backend,
   dtype: D,
   axes: A,
   shape: readonly number[],
   data: DataOf[D],
+  { give = false }: HostData = {},
 ): Parameter<D, A> {
-  return new Parameter(hostView(backend, dtype, shape, data), dtype, axes);
+  return new Parameter(hostView(backend, dtype, shape, data, give), dtype, axes);
 }
 
 /** Makes a parameter of a computed tensor, which is consumed. */
@@ -168,7 +175,7 @@ export function scalar(backend: Backend, dtype: "i32", value: number): Tensor<"i
 export function scalar(backend: Backend, dtype: "f32" | "f64" | "i32", value: number): Tensor<any, readonly []> {
   const data = dataOf[dtype](new ArrayBuffer(dtype === "f64" ? 8 : 4));
   data[0] = value;
-  return new Tensor(hostView(backend, dtype, [], data), dtype, []);
+  return new Tensor(hostView(backend, dtype, [], data, true), dtype, []);
 }
 
 /** All zeros, made by the backend. */

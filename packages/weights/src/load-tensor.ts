@@ -40,5 +40,5 @@ export async function loadTensor<D extends FloatDType, const A extends Axes>(
       "the weights belong to another configuration: use the config.json that came with them",
     );
   const data = await source.read(name, dtype);
-  return parameter(backend, dtype, axes, shape, transform ? transform(data, shape) : data);
+  return parameter(backend, dtype, axes, shape, transform ? transform(data, shape) : data, { give: true });
 }

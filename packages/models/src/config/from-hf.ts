@@ -13,12 +13,6 @@ export function configFromHf(json: unknown, file: string): LlamaConfig {
       `[config] ${file}: model_type "${type}" is not supported`,
       'supported: "llama" (Llama 2 and 3, SmolLM2, TinyLlama)',
     );
-  if (fields.has("quantization_config"))
-    throw new FtError(
-      "unsupported",
-      `[config] ${file}: quantization_config is ${JSON.stringify(fields.get("quantization_config"))?.slice(0, 80)}`,
-      "quantised folders cannot be loaded; use the model that it was made from, or a .gguf file",
-    );
   const act = fields.text("hidden_act", "silu");
   if (act !== "silu") throw fields.wrong("hidden_act", '"silu"');
 

@@ -1,3 +1,4 @@
+import type { LinearFormat } from "@ft/nn";
 import { type DataOf, type FloatDType, FtError } from "@ft/tensor";
 import type { WeightSource } from "@ft/weights";
 import type { LlamaConfig } from "../config/llama-config.ts";
@@ -12,7 +13,11 @@ export interface StoredWeight {
 }
 
 /** The weights of a model by Hugging Face name, after checking that the file holds all of them and nothing else. */
-export function weightMap(source: WeightSource, config: LlamaConfig): ReadonlyMap<string, StoredWeight> {
+export function weightMap(
+  source: WeightSource,
+  config: LlamaConfig,
+  format?: LinearFormat,
+): ReadonlyMap<string, StoredWeight> {
   // a config may say anything: every layer has weights, so this bounds what is made of it
   if (config.layers > source.tensors.size)
     throw new FtError(
@@ -25,6 +30,7 @@ export function weightMap(source: WeightSource, config: LlamaConfig): ReadonlyMa
     stored.set(name, source.format === "gguf" ? ggufWeight(name, shape, config) : { name, shape });
   const expected = new Set([...stored.values()].map((weight) => weight.name));
   const missing = [...expected].filter((name) => !source.tensors.has(name));
+  if (format) for (const name of [...expected]) for (const own of format.companions(source, name)) expected.add(own);
   const unexpected = [...source.tensors.keys()].filter((name) => !expected.has(name) && !ignorable(name));
   if (missing.length > 0 || unexpected.length > 0) throw mismatch(source.path, missing, unexpected);
   return stored;
