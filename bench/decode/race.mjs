@@ -4,7 +4,8 @@ import { contestant } from "../lib/contestant.mjs";
 import { gigabytes, table } from "../lib/numbers.mjs";
 import { findPython } from "../lib/python.mjs";
 import { race } from "../lib/race.mjs";
-import { makeModel } from "../lib/smollm2.mjs";
+import { makeModel } from "../lib/random-model.mjs";
+import { smollm2 } from "../lib/smollm2.mjs";
 import { printProfile } from "../train/profile.mjs";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
@@ -13,7 +14,7 @@ const [promptLength, tokens] = [32, 128];
 /** Prints tokens a second and peak memory of each, and the ratios. */
 export async function decodeRace({ threads, python: asked, profile, steps }) {
   const python = findPython(asked, ["torch", "transformers"]);
-  const model = await makeModel();
+  const model = await makeModel(smollm2);
   try {
     const prompt = Array.from({ length: promptLength }, (_, i) => 100 + 37 * i);
     const settings = { model: model.folder, prompt, tokens, threads, profile };

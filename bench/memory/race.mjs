@@ -3,7 +3,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { contestant } from "../lib/contestant.mjs";
 import { median, table } from "../lib/numbers.mjs";
-import { makeModel, smollm2 } from "../lib/smollm2.mjs";
+import { makeModel } from "../lib/random-model.mjs";
+import { smollm2 } from "../lib/smollm2.mjs";
 
 const ours = fileURLToPath(new URL("ours.mjs", import.meta.url));
 const [total, every] = [2000, 100];

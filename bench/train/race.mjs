@@ -4,7 +4,8 @@ import { contestant } from "../lib/contestant.mjs";
 import { gigabytes, table } from "../lib/numbers.mjs";
 import { findPython } from "../lib/python.mjs";
 import { race } from "../lib/race.mjs";
-import { loraFlopsPerToken, makeModel, smollm2 } from "../lib/smollm2.mjs";
+import { makeModel } from "../lib/random-model.mjs";
+import { loraFlopsPerToken, smollm2 } from "../lib/smollm2.mjs";
 import { printProfile } from "./profile.mjs";
 
 const here = (path) => fileURLToPath(new URL(path, import.meta.url));
@@ -32,7 +33,7 @@ function entrants(best) {
  */
 export async function trainRace({ threads, python: asked, best, profile, steps }) {
   const python = findPython(asked, ["torch", "transformers", "peft"]);
-  const model = await makeModel();
+  const model = await makeModel(smollm2);
   try {
     const runners = [];
     for (const { side, name, ...mode } of entrants(best)) {

@@ -1,0 +1,27 @@
+/** The shape of Llama-3.2-1B: 1.24e9 weights, head and embedding being one. */
+export const llama1b = {
+  model_type: "llama",
+  architectures: ["LlamaForCausalLM"],
+  vocab_size: 128256,
+  hidden_size: 2048,
+  intermediate_size: 8192,
+  num_hidden_layers: 16,
+  num_attention_heads: 32,
+  num_key_value_heads: 8,
+  head_dim: 64,
+  max_position_embeddings: 131072,
+  rope_theta: 500000,
+  rope_scaling: {
+    rope_type: "llama3",
+    factor: 32,
+    low_freq_factor: 1,
+    high_freq_factor: 4,
+    original_max_position_embeddings: 8192,
+  },
+  rms_norm_eps: 1e-5,
+  hidden_act: "silu",
+  tie_word_embeddings: true,
+  torch_dtype: "bfloat16",
+  bos_token_id: 128000,
+  eos_token_id: 128001,
+};
