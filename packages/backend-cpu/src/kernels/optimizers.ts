@@ -9,7 +9,7 @@ function carried(from: View, to: View): Float32Array {
 }
 
 export const adamwKernel: Kernel<AdamWShape, CpuContext> = defineKernel(adamwOp, {
-  accepts: ({ in: specs }) => allF32(specs),
+  accepts: ({ in: specs, attrs }) => allF32(specs) && attrs.bitsandbytesOrder !== true,
   forward({ native }, { in: { param, grad, m, v, lr, correction1, correction2 }, attrs, out }) {
     const { beta1, beta2, eps, weightDecay } = attrs;
     const [p, nextM, nextV] = [carried(param, out.param), carried(m, out.m), carried(v, out.v)];

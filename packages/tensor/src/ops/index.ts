@@ -1,3 +1,4 @@
+export * from "./adam/adam.ts";
 export * from "./adamw/adamw.ts";
 export * from "./add/add.ts";
 export * from "./attention/attention.ts";
@@ -8,10 +9,12 @@ export * from "./dropout/dropout.ts";
 export * from "./embedding/embedding.ts";
 export * from "./linear/linear.ts";
 export * from "./linearCrossEntropy/linearCrossEntropy.ts";
+export * from "./lion/lion.ts";
 export * from "./loraLinear/loraLinear.ts";
 export * from "./matmul/matmul.ts";
 export * from "./mergeLast/mergeLast.ts";
 export * from "./rmsNorm/rmsNorm.ts";
+export * from "./rmsprop/rmsprop.ts";
 export * from "./rope/rope.ts";
 export * from "./scale/scale.ts";
 export * from "./sgd/sgd.ts";

@@ -1,46 +1,162 @@
-import { run, type Tensor, wideOf } from "@ft/tensor";
-import { adamwOp, sgdOp } from "@ft/tensor/ops";
-import { anyShape, normals, number, type OpCase } from "./op-case.ts";
+import { type FloatDType, run, type Tensor, wideOf } from "@ft/tensor";
+import { adamOp, adamwOp, lionOp, rmspropOp, sgdOp } from "@ft/tensor/ops";
+import type { HostTensor } from "../host.ts";
+import type { Random } from "../random.ts";
+import { anyShape, type CaseInputs, type CaseSize, normals, number, type OpCase } from "./op-case.ts";
+
+/** Parameter and gradient of one shape, and what slots beside them are made of. */
+function stepInputs(random: Random, dtype: FloatDType, of: CaseSize) {
+  const { axes, shape } = anyShape(random, of);
+  const wide = wideOf(dtype);
+  const slot = (): HostTensor => normals(random, wide, axes, shape);
+  return {
+    axes,
+    slot,
+    /** a mean of squares */
+    squares(): HostTensor {
+      const x = slot();
+      return { ...x, values: Array.from(x.values, (v) => v * v) };
+    },
+    scalar: (value: number): HostTensor => number(wide, value),
+    param: normals(random, dtype, axes, shape),
+    grad: normals(random, dtype, axes, shape),
+  };
+}
+
+/** Adam and AdamW take the same inputs; `step` runs one of them with the constants that both know. */
+function adamCase(
+  step: (inputs: AdamInputs, attrs: { beta1: number; beta2: number; eps: number; weightDecay: number }) => AdamResult,
+) {
+  return (random: Random, dtype: FloatDType, of: CaseSize): CaseInputs => {
+    const { axes, slot, squares, scalar, param, grad } = stepInputs(random, dtype, of);
+    const at = random.int(1, 50);
+    const attrs = { beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: random.pick([0, 0.1]) };
+    return {
+      inputs: {
+        param,
+        grad,
+        m: slot(),
+        v: squares(),
+        lr: scalar(0.01 * random.uniform()),
+        correction1: scalar(1 - attrs.beta1 ** at),
+        correction2: scalar(1 - attrs.beta2 ** at),
+      },
+      differentiable: [],
+      consumes: ["param", "m", "v"],
+      axes: { param: axes, m: axes, v: axes },
+      call: ({ param, grad, m, v, lr, correction1, correction2 }) =>
+        step(
+          { param: param!, grad: grad!, m: m!, v: v!, lr: lr!, correction1: correction1!, correction2: correction2! },
+          attrs,
+        ),
+    };
+  };
+}
+interface AdamInputs {
+  readonly param: Tensor;
+  readonly grad: Tensor;
+  readonly m: Tensor;
+  readonly v: Tensor;
+  readonly lr: Tensor;
+  readonly correction1: Tensor;
+  readonly correction2: Tensor;
+}
+type AdamResult = { param: Tensor; m: Tensor; v: Tensor };
+
+const axesOf = ({ param, m, v }: AdamInputs) => ({ param: param.axes, m: m.axes, v: v.axes });
 
 /** Optimizer steps: they consume parameter and slots, and have no gradient. */
 export const optimizerCases: readonly OpCase[] = [
   {
+    name: "adam",
+    op: adamOp,
+    make: adamCase((inputs, attrs) => run(adamOp, { in: inputs, attrs, axes: axesOf(inputs), donate: true })),
+  },
+  {
     name: "adamw",
     op: adamwOp,
+    make: adamCase((inputs, attrs) => run(adamwOp, { in: inputs, attrs, axes: axesOf(inputs), donate: true })),
+  },
+  {
+    name: "adamw: bitsandbytes' order",
+    op: adamwOp,
     make(random, dtype, of) {
-      const { axes, shape } = anyShape(random, of);
-      const wide = wideOf(dtype);
-      const v = normals(random, wide, axes, shape);
-      const step = random.int(1, 50);
-      const attrs = { beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: random.pick([0, 0.1]) };
+      const attrs = { bitsandbytesOrder: true };
+      const made = adamCase((inputs, constants) =>
+        run(adamwOp, { in: inputs, attrs: { ...constants, ...attrs }, axes: axesOf(inputs), donate: true }),
+      )(random, dtype, of);
+      const grad = made.inputs.grad!;
+      // such elements stay as they are
+      const bad = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
+      const values = Array.from(grad.values, (g) => (random.chance(0.1) ? random.pick(bad) : g));
+      return { ...made, inputs: { ...made.inputs, grad: { ...grad, values } } };
+    },
+  },
+  {
+    name: "lion",
+    op: lionOp,
+    make(random, dtype, of) {
+      const { axes, slot, scalar, param, grad } = stepInputs(random, dtype, of);
+      const attrs = { beta1: 0.9, beta2: 0.99, weightDecay: random.pick([0, 0.1]) };
+      // nothing to go by: a sign of 0
+      const still = random.chance(0.3);
+      const zeros = (x: HostTensor): HostTensor => ({ ...x, values: Array.from(x.values, () => 0) });
+      const m = slot();
       return {
         inputs: {
-          param: normals(random, dtype, axes, shape),
-          grad: normals(random, dtype, axes, shape),
-          m: normals(random, wide, axes, shape),
-          v: { ...v, values: Array.from(v.values, (x) => x * x) },
-          lr: number(wide, 0.01 * random.uniform()),
-          correction1: number(wide, 1 - attrs.beta1 ** step),
-          correction2: number(wide, 1 - attrs.beta2 ** step),
+          param,
+          grad: still ? zeros(grad) : grad,
+          m: still ? zeros(m) : m,
+          lr: scalar(0.01 * random.uniform()),
         },
         differentiable: [],
-        consumes: ["param", "m", "v"],
-        axes: { param: axes, m: axes, v: axes },
-        call: ({ param, grad, m, v, lr, correction1, correction2 }) =>
-          run(adamwOp, {
-            in: {
-              param: param!,
-              grad: grad!,
-              m: m!,
-              v: v!,
-              lr: lr!,
-              correction1: correction1!,
-              correction2: correction2!,
-            },
+        consumes: ["param", "m"],
+        axes: { param: axes, m: axes },
+        call: ({ param, grad, m, lr }) =>
+          run(lionOp, {
+            in: { param: param!, grad: grad!, m: m!, lr: lr! },
             attrs,
-            axes: { param: axes, m: axes, v: axes },
+            axes: { param: axes, m: axes },
             donate: true,
           }),
+      };
+    },
+  },
+  {
+    name: "rmsprop",
+    op: rmspropOp,
+    make(random, dtype, of) {
+      const { axes, slot, squares, scalar, param, grad } = stepInputs(random, dtype, of);
+      const [centered, held] = [random.chance(0.3), random.chance(0.3)];
+      const weightDecay = random.pick([0, 0.1]);
+      const decayInMeanOnly = random.chance(0.3);
+      const attrs = { alpha: 0.99, eps: 1e-8, weightDecay, momentum: held ? 0.9 : 0, decayInMeanOnly };
+      const v = squares();
+      // a mean whose square leaves most of v, as means of the same gradients do
+      const mean = { ...v, values: Array.from(v.values, (x) => Math.sqrt(x) * (random.uniform() - 0.5)) };
+      const call = ({ param, grad, v, mean, momentum, lr }: { readonly [name: string]: Tensor }) => {
+        const next = run(rmspropOp, {
+          in: { param: param!, grad: grad!, v: v!, lr: lr!, ...(mean && { mean }), ...(momentum && { momentum }) },
+          attrs,
+          axes: { param: axes, v: axes, mean: axes, momentum: axes },
+          donate: true,
+        });
+        const optional = { ...(next.mean && { mean: next.mean }), ...(next.momentum && { momentum: next.momentum }) };
+        return { param: next.param, v: next.v, ...optional };
+      };
+      return {
+        inputs: {
+          param,
+          grad,
+          v,
+          lr: scalar(0.01 * random.uniform()),
+          ...(centered && { mean }),
+          ...(held && { momentum: slot() }),
+        },
+        differentiable: [],
+        consumes: ["param", "v", "mean", "momentum"],
+        axes: { param: axes, v: axes, ...(centered && { mean: axes }), ...(held && { momentum: axes }) },
+        call,
       };
     },
   },
@@ -48,8 +164,7 @@ export const optimizerCases: readonly OpCase[] = [
     name: "sgd",
     op: sgdOp,
     make(random, dtype, of) {
-      const { axes, shape } = anyShape(random, of);
-      const wide = wideOf(dtype);
+      const { axes, slot, scalar, param, grad } = stepInputs(random, dtype, of);
       const held = random.chance(0.7);
       const attrs = {
         momentum: held ? 0.9 : 0,
@@ -66,12 +181,7 @@ export const optimizerCases: readonly OpCase[] = [
         return { param: next.param, ...(next.momentum && { momentum: next.momentum }) };
       };
       return {
-        inputs: {
-          param: normals(random, dtype, axes, shape),
-          grad: normals(random, dtype, axes, shape),
-          lr: number(wide, 0.1 * random.uniform()),
-          ...(held && { momentum: normals(random, wide, axes, shape) }),
-        },
+        inputs: { param, grad, lr: scalar(0.1 * random.uniform()), ...(held && { momentum: slot() }) },
         differentiable: [],
         consumes: ["param", "momentum"],
         axes: { param: axes, ...(held && { momentum: axes }) },

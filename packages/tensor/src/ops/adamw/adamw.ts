@@ -9,6 +9,11 @@ export interface AdamWAttrs {
   readonly eps: number;
   /** λ, decoupled from the gradient */
   readonly weightDecay: number;
+  /**
+   * As bitsandbytes' 8-bit kernel has it: the decay after the step, p ← (p − lr/c₁ · m / (√v/√c₂ + ε))·(1 − lr·λ), and an
+   * element whose gradient is not finite keeps its parameter while its m and v become 0. Absent: false.
+   */
+  readonly bitsandbytesOrder?: boolean;
 }
 
 /** Inputs, outputs and attributes of adamw, as kernels and references see them. */
@@ -33,15 +38,22 @@ export const adamwOp: Op<AdamWShape> = defineOp<AdamWShape>({
     checkStep("adamw", { param, grad, m, v });
     return { out: { param, m, v }, saved: {} };
   },
-  forward(p, { in: { param, grad, m, v, lr, correction1, correction2 }, attrs: { beta1, beta2, eps, weightDecay } }) {
-    const wide = m.dtype;
-    const g = p.cast(grad, wide);
+  forward(p, { in: { param, grad, m, v, lr, correction1, correction2 }, attrs }) {
+    const { beta1, beta2, eps, weightDecay, bitsandbytesOrder = false } = attrs;
+    const g = p.cast(grad, m.dtype);
+    const from = p.cast(param, m.dtype);
+    const decayed = (x: View): View => p.sub(x, p.mul(x, p.mul(lr, weightDecay)));
     const nextM = p.add(p.mul(m, beta1), p.mul(g, 1 - beta1));
     const nextV = p.add(p.mul(v, beta2), p.mul(p.mul(g, g), 1 - beta2));
-    const from = p.cast(param, wide);
-    const decayed = p.sub(from, p.mul(from, p.mul(lr, weightDecay)));
     const direction = p.div(nextM, p.add(p.div(p.sqrt(nextV), p.sqrt(correction2)), eps));
-    const next = p.sub(decayed, p.mul(direction, p.div(lr, correction1)));
-    return { out: { param: p.cast(next, param.dtype), m: nextM, v: nextV }, saved: {} };
+    const update = p.mul(direction, p.div(lr, correction1));
+    if (!bitsandbytesOrder)
+      return { out: { param: p.cast(p.sub(decayed(from), update), param.dtype), m: nextM, v: nextV }, saved: {} };
+
+    // g − g is 0 for finite numbers and NaN for the others
+    const finite = p.compare("eq", p.sub(g, g), 0);
+    const next = p.where(finite, decayed(p.sub(from, update)), from);
+    const out = { param: p.cast(next, param.dtype), m: p.where(finite, nextM, 0), v: p.where(finite, nextV, 0) };
+    return { out, saved: {} };
   },
 });
