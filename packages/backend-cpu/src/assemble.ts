@@ -1,6 +1,7 @@
 import { type AnyKernel, type Backend, bytesOf, type DType, FtError, kernelTable } from "@ft/tensor";
 import { BufferPool, type BufferStats, type CpuBuffer } from "./buffer.ts";
 import { type CpuContext, createContext } from "./context.ts";
+import { type DryHooks, type DryRun, dryRun } from "./dry/dry-run.ts";
 import { nativeOps } from "./kernels/index.ts";
 import type { KernelLibrary } from "./native/kernel-library.ts";
 import type { NativeObserver } from "./native/observe.ts";
@@ -41,6 +42,8 @@ export interface CpuBackend extends Backend<CpuBuffer> {
   readonly native: boolean;
   readonly threads: number;
   readonly buffers: BufferStats;
+  /** The same kernels and buffers with nothing in them, for a plan; `createPlanBackend` of @ft/backend-plan uses it. */
+  dryRun(hooks: DryHooks): DryRun;
 }
 
 const dtypes: ReadonlySet<DType> = new Set(["f64", "f32", "bf16", "f16", "i32", "i8", "u8", "bool"]);
@@ -54,7 +57,8 @@ export function assembleBackend(
 ): CpuBackend {
   const { kernels = [], poison = false } = options;
   const pool = new BufferPool(poison);
-  const context = createContext(pool, threads, library, options.compute === "bf16" ? 1 : 0, options.observe);
+  const products = options.compute === "bf16" ? 1 : 0;
+  const context = createContext(pool, threads, library, products, options.observe);
   if (options.compute === "bf16") checkBf16(library);
   return {
     name: "cpu",
@@ -69,10 +73,12 @@ export function assembleBackend(
     context,
     alloc: (spec) => pool.take(spec),
     adopt: (spec, data) => pool.adopt(spec, data),
+    part: (buffer, _spec, start, count) => buffer.subarray(start, start + count),
     free: (buffer) => pool.give(buffer),
     bytes: bytesOf,
     write: (buffer, _spec, data) => buffer.set(data),
     read: async (buffer) => buffer.slice().buffer,
+    dryRun: (hooks) => dryRun({ engine, threads, products }, hooks),
     dispose: () => pool.clear(),
   };
 }

@@ -9,12 +9,27 @@ export type CpuView = View<CpuBuffer>;
 const classOf: { readonly [D in DType]: number } = { f64: 0, f32: 1, bf16: 2, f16: 2, i32: 3, i8: 4, u8: 5, bool: 5 };
 const classes = 6;
 
+/** What buffers are made of: host arrays, or things that are only as large (a plan holds nothing). */
+export interface BufferMaker {
+  /** memory for an array of this dtype */
+  readonly memory: (dtype: DType, bytes: number) => ArrayBuffer;
+  /** the array over a whole memory */
+  readonly over: (dtype: DType, memory: ArrayBuffer) => CpuBuffer;
+}
+
+const hostArrays: BufferMaker = {
+  memory: (_, bytes) => new ArrayBuffer(bytes),
+  over: (dtype, memory) => dataOf[dtype](memory),
+};
+
 /** What a backend holds in its buffers, now. */
 export interface BufferStats {
   /** buffers made since the backend was: what a training step in its steady state adds none to */
   readonly made: number;
   /** bytes kept for reuse */
   readonly idleBytes: number;
+  /** bytes in use, the work arrays of kernels included */
+  readonly liveBytes: number;
 }
 
 /**
@@ -25,14 +40,16 @@ export interface BufferStats {
 export class BufferPool implements BufferStats {
   readonly #idle = new Map<number, CpuBuffer[]>();
   readonly #poison: boolean;
+  readonly #maker: BufferMaker;
   #made = 0;
   #idleBytes = 0;
   #liveBytes = 0;
   #peakBytes = 0;
 
   /** @param poison fills every buffer that is handed out with NaN, or 0x7f bytes: whoever reads what was not written shows */
-  constructor(poison: boolean) {
+  constructor(poison: boolean, maker: BufferMaker = hostArrays) {
     this.#poison = poison;
+    this.#maker = maker;
   }
 
   take(spec: Spec): CpuBuffer {
@@ -41,7 +58,7 @@ export class BufferPool implements BufferStats {
     if (buffer !== undefined) this.#idleBytes -= buffer.buffer.byteLength;
     // over an ArrayBuffer of its own: small typed arrays would otherwise live on the moving heap, out of reach of C
     else {
-      buffer = dataOf[spec.dtype](new ArrayBuffer(count * bytesPerElement[spec.dtype]));
+      buffer = this.#maker.over(spec.dtype, this.#maker.memory(spec.dtype, count * bytesPerElement[spec.dtype]));
       this.#made++;
     }
     this.#liveBytes += buffer.buffer.byteLength;
@@ -56,7 +73,7 @@ export class BufferPool implements BufferStats {
     for (const [at, list] of this.#idle)
       if (list.length > 0 && at % classes === classOf[dtype] && at > keyOf(dtype, count) && at < key) key = at;
     const memory = key <= keyOf(dtype, 2 * count) ? this.#idle.get(key)?.pop()?.buffer : undefined;
-    return memory && dataOf[dtype](memory).subarray(0, count);
+    return memory && this.#maker.over(dtype, memory).subarray(0, count);
   }
 
   /** Counts an array from outside among the live buffers. One that is part of a larger memory is copied. */
@@ -73,7 +90,7 @@ export class BufferPool implements BufferStats {
 
   give(buffer: CpuBuffer): void {
     const bytes = buffer.buffer.byteLength;
-    const whole = bytes === buffer.byteLength ? buffer : dataOf[dtypeOf(buffer)](buffer.buffer);
+    const whole = bytes === buffer.byteLength ? buffer : this.#maker.over(dtypeOf(buffer), buffer.buffer);
     const key = keyOf(dtypeOf(whole), whole.length);
     const list = this.#idle.get(key) ?? [];
     // re-inserted at the end, so that iteration meets the longest unused length first
@@ -101,6 +118,10 @@ export class BufferPool implements BufferStats {
 
   get idleBytes(): number {
     return this.#idleBytes;
+  }
+
+  get liveBytes(): number {
+    return this.#liveBytes;
   }
 
   clear(): void {

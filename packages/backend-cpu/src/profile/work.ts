@@ -9,7 +9,7 @@ export interface Work {
 }
 
 /** Arguments by C's names. */
-interface Named {
+export interface Named {
   number(name: string): number;
   array(name: string): ArrayBufferView | undefined;
 }
@@ -50,10 +50,10 @@ function product(at: Named, batch: number, storage = "f32"): { flops: number; sh
   return { flops: 2 * batch * m * n * k, shape: `${many}${m} x ${n} x ${k}, ${a}·${b}, ${storage}` };
 }
 
-/** What one call of a C kernel did, from its arguments after it. */
-export function workOf(kernel: string, args: readonly NativeArgument[]): Work {
+/** A call's arguments by name: 0 and undefined where there is no such number or array. */
+export function namedArguments(kernel: string, args: readonly NativeArgument[]): Named {
   const places = argumentPlaces.get(kernel);
-  const named: Named = {
+  return {
     number(name) {
       const value = args[places?.get(name) ?? -1];
       return typeof value === "number" ? value : 0;
@@ -63,6 +63,11 @@ export function workOf(kernel: string, args: readonly NativeArgument[]): Work {
       return typeof value === "number" || value === null ? undefined : value;
     },
   };
+}
+
+/** What one call of a C kernel did, from its arguments after it. */
+export function workOf(kernel: string, args: readonly NativeArgument[]): Work {
+  const named = namedArguments(kernel, args);
   const of = products[kernel]?.(named);
   if (of) return { shape: of.shape ?? "", flops: of.flops, bytes: 0 };
   // the table of an embedding is read in few rows: what moves is those, and the same again written
