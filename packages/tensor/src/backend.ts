@@ -87,6 +87,8 @@ export interface Backend<B = any> {
   alloc(spec: Spec): B;
   /** A buffer that is this host array itself, which the caller gives up: no copy. Absent where buffers are not host arrays. */
   adopt?(spec: Spec, data: DataOf[DType]): B;
+  /** The elements [start, start + count) of a buffer, the same memory: no copy, never freed. Absent where there is no such thing. */
+  part?(buffer: B, spec: Spec, start: number, count: number): B;
   free(buffer: B): void;
   /** bytes this backend really spends on it (TensorFlow.js: 4 for a u8) */
   bytes(spec: Spec): number;

@@ -29,3 +29,4 @@ export {
   toParameter,
   zeros,
 } from "./tensor.ts";
+export { copyInto, windowOf } from "./window.ts";

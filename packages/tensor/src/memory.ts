@@ -28,13 +28,30 @@ export class Storage<B = any> {
   readonly buffer: B;
   /** constants live as long as their backend and are not counted as live memory */
   readonly #constant: boolean;
+  /** the storage that this one is a part of: it is held until the part is released */
+  readonly #whole: Storage<B> | undefined;
   #refs = 1;
 
-  /** @param given data that the caller gives up: the buffer itself where the backend can adopt them, else copied */
-  constructor(backend: Backend<B>, spec: Spec, constant = false, given?: DataOf[DType]) {
+  /**
+   * @param given data that the caller gives up: the buffer itself where the backend can adopt them, else copied
+   * @param part the buffer is part of another storage's, nothing new
+   */
+  constructor(
+    backend: Backend<B>,
+    spec: Spec,
+    constant = false,
+    given?: DataOf[DType],
+    part?: { readonly of: Storage<B>; readonly buffer: B },
+  ) {
     this.backend = backend;
     this.spec = spec;
     this.#constant = constant;
+    this.#whole = part?.of;
+    if (part) {
+      part.of.retain();
+      this.buffer = part.buffer;
+      return;
+    }
     if (given && backend.adopt) this.buffer = backend.adopt(spec, given);
     else {
       this.buffer = backend.alloc(spec);
@@ -70,6 +87,10 @@ export class Storage<B = any> {
         "dispose a tensor once, or leave it to scope()",
       );
     if (--this.#refs > 0) return;
+    if (this.#whole) {
+      this.#whole.release();
+      return;
+    }
     const stats = memory(this.backend);
     stats.live--;
     stats.bytes -= this.backend.bytes(this.spec);
