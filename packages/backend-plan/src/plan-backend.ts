@@ -1,0 +1,159 @@
+import {
+  type Backend,
+  bytesOf,
+  type DataOf,
+  type DType,
+  dataOf,
+  dim,
+  memory,
+  type PrimitiveKernels,
+  type Spec,
+  sizeOf,
+} from "@ft/tensor";
+import type { Plannable } from "./plannable.ts";
+import { isPlanned, plannedArray, plannedMemory, plannedOver } from "./planned-array.ts";
+
+/** Work counted since the plan began, or since reset(). */
+export interface PlannedWork {
+  /** floating-point operations of matrix products, attention and the loss */
+  flops: number;
+  /** bytes that everything else reads and writes */
+  bytes: number;
+  /** calls of primitives: ops that have no kernel for what they were given run in these, and slowly */
+  primitives: number;
+}
+
+/** Bytes that the real backend would hold now, and the most there have been since reset(). */
+export interface PlannedMemory {
+  /** in buffers that are in use, work arrays of kernels included */
+  live: number;
+  /** in buffers kept for reuse */
+  idle: number;
+  /** beside its buffers, in what kernels keep between calls */
+  kept: number;
+  /** the largest sum of these and of what single calls take */
+  peak: number;
+  /** what of that peak was not in live tensors */
+  peakBeside: { readonly idle: number; readonly workspace: number };
+}
+
+/** A backend that holds nothing and computes nothing. */
+export interface PlanBackend extends Backend<DataOf[DType]> {
+  readonly work: PlannedWork;
+  readonly memory: PlannedMemory;
+  /** Restarts the counts of work and both peaks, that of `memory(backend)` included. */
+  reset(): void;
+}
+
+/** Settings of createPlanBackend. */
+export interface PlanOptions {
+  /** the backend to plan for */
+  readonly like: Plannable;
+  /** what every float is that the host reads back: large, so that a plan goes through the clipping of gradients */
+  readonly value?: number;
+}
+
+/**
+ * A backend for plans: run a real training step on it, and `memory(backend).peak` is the peak of live bytes that the step
+ * would have on `like`, to the byte, while nothing is allocated. It uses `like`'s own kernels (what they accept, which
+ * buffers they take over, what they take to work in) and its own way of keeping buffers, over arrays that are not there.
+ */
+export function createPlanBackend({ like, value = 1e6 }: PlanOptions): PlanBackend {
+  const work: PlannedWork = { flops: 0, bytes: 0, primitives: 0 };
+  const held: PlannedMemory = { live: 0, idle: 0, kept: 0, peak: 0, peakBeside: { idle: 0, workspace: 0 } };
+  const slots = new Map<string, number>();
+  const look = (transient: number): void => {
+    const { live, idle } = dry.held();
+    Object.assign(held, { live, idle });
+    const sum = live + idle + held.kept + transient;
+    if (sum <= held.peak) return;
+    held.peak = sum;
+    held.peakBeside = { idle, workspace: sum - idle - memory(backend).bytes };
+  };
+  const dry = like.dryRun({
+    maker: {
+      // ids are real: kernels look at them, and there are few
+      memory: (dtype, bytes) => (dtype === "i32" ? new ArrayBuffer(bytes) : plannedMemory(bytes)),
+      over: (dtype, memory) => (dtype === "i32" ? dataOf.i32(memory) : plannedOver(dtype, memory)),
+    },
+    call({ flops, bytes, transient, kept }) {
+      work.flops += flops;
+      work.bytes += bytes;
+      for (const [slot, size] of Object.entries(kept)) {
+        const more = size - (slots.get(slot) ?? 0);
+        if (more <= 0) continue;
+        slots.set(slot, size);
+        held.kept += more;
+      }
+      look(transient);
+    },
+  });
+  const backend: PlanBackend = {
+    name: `plan for ${like.name}`,
+    dtypes: like.dtypes,
+    mutable: like.mutable,
+    primitives: counted(work),
+    kernels: like.kernels,
+    context: dry.context,
+    work,
+    memory: held,
+    alloc(spec) {
+      const buffer = dry.alloc(spec);
+      look(0);
+      return buffer;
+    },
+    adopt(spec, data) {
+      const buffer = dry.adopt(spec, isPlanned(data) || data instanceof Int32Array ? data : plannedArray(spec));
+      look(0);
+      return buffer;
+    },
+    free: (buffer) => dry.free(buffer),
+    bytes: (spec) => like.bytes(spec),
+    write(buffer, _spec, data) {
+      if (!isPlanned(buffer) && !isPlanned(data)) buffer.set(data);
+    },
+    async read(_buffer, spec) {
+      const { dtype } = spec;
+      const array = dataOf[dtype](new ArrayBuffer(bytesOf(spec)));
+      if (dtype === "f32" || dtype === "f64") array.fill(value);
+      return array.buffer;
+    },
+    reset() {
+      Object.assign(work, { flops: 0, bytes: 0, primitives: 0 });
+      held.peak = 0;
+      memory(backend).peak = memory(backend).bytes;
+      look(0);
+    },
+  };
+  return backend;
+}
+
+/** Primitives that only count. */
+function counted(work: PlannedWork): PrimitiveKernels<DataOf[DType]> {
+  const moves = (_inputs: object, _attrs: object, out: Spec): void => {
+    work.primitives++;
+    work.bytes += 2 * bytesOf(out);
+  };
+  return {
+    fill: moves,
+    iota: moves,
+    random: moves,
+    cast: moves,
+    permute: moves,
+    slice: moves,
+    concat: moves,
+    gather: moves,
+    scatterAdd: moves,
+    unary: moves,
+    binary: moves,
+    compare: moves,
+    where: moves,
+    reduce: moves,
+    argmax: moves,
+    searchSorted: moves,
+    matmul({ a }, { ta }, out) {
+      work.primitives++;
+      work.flops += 2 * sizeOf(out.shape) * dim(a, ta ? -2 : -1);
+    },
+  };
+}
