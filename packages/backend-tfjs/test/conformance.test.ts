@@ -18,6 +18,6 @@ backendConformance(
   { describe, it, afterAll },
 );
 
-it("leaves no tf tensor behind", () => {
-  expect(tf.memory().numTensors).toBe(0);
+it("leaves no tf tensor behind but the tables of the 4-bit and 8-bit formats, which live as long as a backend", () => {
+  expect(tf.memory().numTensors).toBe(9);
 });

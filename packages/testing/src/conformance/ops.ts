@@ -56,6 +56,7 @@ export async function checkOp(backend: Backend, passage: Passage, prepared: Prep
   await during(`${title}, ${passage}`, async () => {
     const got = await runCase(backend, made, { wanted, passage, seed });
     compare(got, want, opTolerance[dtype]);
+    for (const name of made.exact ?? []) expectEqual(got.outputs.get(name) ?? [], want.outputs.get(name) ?? [], name);
     for (const [name, axes] of Object.entries(made.axes))
       if (got.axes.get(name)?.join() !== axes.join())
         throw new FtError("axes", `${name} has axes ${got.axes.get(name)?.join()}`, `they should be ${axes.join()}`);

@@ -12,6 +12,8 @@ export interface CaseInputs {
   readonly differentiable: readonly string[];
   /** inputs whose buffers the call may take over */
   readonly consumes?: readonly string[];
+  /** outputs that must be the same numbers as those of the reference: codes, and what one rounding decides */
+  readonly exact?: readonly string[];
   /** axis names that each output must have at run time */
   readonly axes: { readonly [output: string]: readonly string[] };
   /** Runs the public function. Gets a tensor per input; those it consumes are its own. */

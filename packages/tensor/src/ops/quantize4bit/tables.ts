@@ -1,0 +1,58 @@
+/** The two 4-bit types: NF4 (quantiles of a normal distribution, QLoRA, Dettmers et al. 2023) and FP4 (sign, two exponent bits, one mantissa bit). */
+export type QuantType4bit = "nf4" | "fp4";
+
+/** Values of the NF4 codes 0…15, ascending, in units of the largest magnitude of a block. Equal to bitsandbytes to the bit. */
+export const nf4Values: Float32Array<ArrayBuffer> = Float32Array.of(
+  -1,
+  -0.6961928009986877,
+  -0.5250730514526367,
+  -0.39491748809814453,
+  -0.28444138169288635,
+  -0.18477343022823334,
+  -0.09105003625154495,
+  0,
+  0.07958029955625534,
+  0.16093020141124725,
+  0.24611230194568634,
+  0.33791524171829224,
+  0.44070982933044434,
+  0.5626170039176941,
+  0.7229568362236023,
+  1,
+);
+
+/** NF4 code = how many of these are below the scaled value: midpoints of neighbours, rounded to f32. A tie takes the lower code. */
+export const nf4Bounds: Float32Array<ArrayBuffer> = Float32Array.from({ length: 15 }, (_, i) =>
+  Math.fround(Math.fround(nf4Values[i]! + nf4Values[i + 1]!) / 2),
+);
+
+const fp4Magnitudes = [0, 0.0052083334885537624, 2 / 3, 1, 1 / 3, 0.5, 1 / 6, 0.25];
+
+/** Values of the FP4 codes 0…15; bit 3 is the sign, and code 8 is −0 as in bitsandbytes' CUDA kernels. */
+export const fp4Values: Float32Array<ArrayBuffer> = Float32Array.from([
+  ...fp4Magnitudes,
+  ...fp4Magnitudes.map((value) => -value),
+]);
+
+/**
+ * Rank of an FP4 magnitude = how many of these are below it. The constants of bitsandbytes' CUDA kernel, which are not
+ * all midpoints to the last digit.
+ */
+export const fp4Bounds: Float32Array<ArrayBuffer> = Float32Array.of(
+  0.00260417,
+  0.0859375,
+  0.20833333,
+  0.29166667,
+  0.4166667,
+  0.583333,
+  0.8333333,
+);
+
+/** The FP4 code, sign apart, of each rank of magnitude. */
+export const fp4Ranks: Float32Array<ArrayBuffer> = Float32Array.of(0, 1, 6, 7, 4, 5, 2, 3);
+
+/** The 16 values of a 4-bit type. */
+export const values4bit: { readonly [T in QuantType4bit]: Float32Array<ArrayBuffer> } = {
+  nf4: nf4Values,
+  fp4: fp4Values,
+};
