@@ -26,15 +26,15 @@ export interface PlannedWork {
 /** Bytes that the real backend would hold now, and the most there have been since reset(). */
 export interface PlannedMemory {
   /** in buffers that are in use, work arrays of kernels included */
-  live: number;
+  readonly live: number;
   /** in buffers kept for reuse */
-  idle: number;
+  readonly idle: number;
   /** beside its buffers, in what kernels keep between calls */
-  kept: number;
+  readonly kept: number;
   /** the largest sum of these and of what single calls take */
-  peak: number;
-  /** what of that peak was not in live tensors */
-  peakBeside: { readonly idle: number; readonly workspace: number };
+  readonly peak: number;
+  /** what was there at that peak beside live tensors: buffers kept for reuse, and work memory of kernels */
+  readonly atPeak: { readonly idle: number; readonly workspace: number };
 }
 
 /** A backend that holds nothing and computes nothing. */
@@ -60,30 +60,29 @@ export interface PlanOptions {
  */
 export function createPlanBackend({ like, value = 1e6 }: PlanOptions): PlanBackend {
   const work: PlannedWork = { flops: 0, bytes: 0, primitives: 0 };
-  const held: PlannedMemory = { live: 0, idle: 0, kept: 0, peak: 0, peakBeside: { idle: 0, workspace: 0 } };
   const slots = new Map<string, number>();
+  let kept = 0;
+  let peak = 0;
+  let atPeak = { idle: 0, workspace: 0 };
   const look = (transient: number): void => {
     const { live, idle } = dry.held();
-    Object.assign(held, { live, idle });
-    const sum = live + idle + held.kept + transient;
-    if (sum <= held.peak) return;
-    held.peak = sum;
-    held.peakBeside = { idle, workspace: sum - idle - memory(backend).bytes };
+    const sum = live + idle + kept + transient;
+    if (sum <= peak) return;
+    peak = sum;
+    atPeak = { idle, workspace: sum - idle - memory(backend).bytes };
   };
   const dry = like.dryRun({
     maker: {
-      // ids are real: kernels look at them, and there are few
-      memory: (dtype, bytes) => (dtype === "i32" ? new ArrayBuffer(bytes) : plannedMemory(bytes)),
-      over: (dtype, memory) => (dtype === "i32" ? dataOf.i32(memory) : plannedOver(dtype, memory)),
+      memory: (dtype, bytes) => (isReal(dtype, bytes) ? new ArrayBuffer(bytes) : plannedMemory(bytes)),
+      over: (dtype, memory) => (isReal(dtype, memory.byteLength) ? dataOf[dtype](memory) : plannedOver(dtype, memory)),
     },
-    call({ flops, bytes, transient, kept }) {
+    call({ flops, bytes, transient, kept: taken }) {
       work.flops += flops;
       work.bytes += bytes;
-      for (const [slot, size] of Object.entries(kept)) {
-        const more = size - (slots.get(slot) ?? 0);
-        if (more <= 0) continue;
-        slots.set(slot, size);
-        held.kept += more;
+      for (const [name, size] of Object.entries(taken)) {
+        const more = Math.max(0, size - (slots.get(name) ?? 0));
+        slots.set(name, (slots.get(name) ?? 0) + more);
+        kept += more;
       }
       look(transient);
     },
@@ -96,14 +95,33 @@ export function createPlanBackend({ like, value = 1e6 }: PlanOptions): PlanBacke
     kernels: like.kernels,
     context: dry.context,
     work,
-    memory: held,
+    memory: {
+      get live() {
+        return dry.held().live;
+      },
+      get idle() {
+        return dry.held().idle;
+      },
+      get kept() {
+        return kept;
+      },
+      get peak() {
+        return peak;
+      },
+      get atPeak() {
+        return atPeak;
+      },
+    },
     alloc(spec) {
       const buffer = dry.alloc(spec);
       look(0);
       return buffer;
     },
     adopt(spec, data) {
-      const buffer = dry.adopt(spec, isPlanned(data) || data instanceof Int32Array ? data : plannedArray(spec));
+      const buffer = dry.adopt(
+        spec,
+        isPlanned(data) || isReal(spec.dtype, data.byteLength) ? data : plannedArray(spec),
+      );
       look(0);
       return buffer;
     },
@@ -120,12 +138,17 @@ export function createPlanBackend({ like, value = 1e6 }: PlanOptions): PlanBacke
     },
     reset() {
       Object.assign(work, { flops: 0, bytes: 0, primitives: 0 });
-      held.peak = 0;
+      peak = 0;
       memory(backend).peak = memory(backend).bytes;
       look(0);
     },
   };
   return backend;
+}
+
+/** Ids and single numbers are there: kernels look at them, and they take no space to speak of. */
+function isReal(dtype: DType, bytes: number): boolean {
+  return dtype === "i32" || bytes <= 64;
 }
 
 /** Primitives that only count. */
