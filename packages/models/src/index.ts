@@ -9,6 +9,6 @@ export { argmax, type SamplingOptions, sampleToken } from "./generate/sample.ts"
 export { KvCache } from "./kv-cache.ts";
 export { Llama } from "./llama/llama.ts";
 export { parameterShapes } from "./llama/names.ts";
-export { type LoadModelOptions, loadModel, readHfConfig } from "./load.ts";
+export { type LoadModelOptions, loadModel, loadModelFrom, type ModelFacts, readHfConfig } from "./load.ts";
 export { meanLoss } from "./mean-loss.ts";
 export { type SaveDType, type SaveModelOptions, saveModel } from "./save.ts";

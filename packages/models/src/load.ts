@@ -30,9 +30,24 @@ type Projected = (path: string, name: Projection) => Promise<Linear>;
 
 /** A causal language model from a Hugging Face folder (config.json and safetensors) or a .gguf file. */
 export async function loadModel(path: string, options: LoadModelOptions): Promise<Llama> {
-  const { backend, format, dtype = "f32", weights = dtype === "f64" ? "f64" : "stored" } = options;
   await using source = await openWeights(path);
-  const { config, quantized } = await readConfig(path, source, format);
+  return await loadModelFrom(source, await readConfig(path, source, options.format), options);
+}
+
+/** What loadModel finds beside the weights. */
+export interface ModelFacts {
+  readonly config: LlamaConfig;
+  /** the folder says that its weights are quantised in the format that is given */
+  readonly quantized: boolean;
+}
+
+/** The same of tensors that somebody else opened, or only describes: a plan has a config and no weights. */
+export async function loadModelFrom(
+  source: WeightSource,
+  { config, quantized }: ModelFacts,
+  options: LoadModelOptions,
+): Promise<Llama> {
+  const { backend, format, dtype = "f32", weights = dtype === "f64" ? "f64" : "stored" } = options;
   const stored = weightMap(source, config, format);
   const made: { dispose(): void }[] = [];
   const weight: Weight = async (name, axes) => {
@@ -117,11 +132,7 @@ async function loadFrequencies(backend: Backend, config: LlamaConfig, source: We
 }
 
 /** The model's config from beside its weights (config.json of a folder, the metadata of a GGUF file), and whether it says that they are quantised. */
-async function readConfig(
-  path: string,
-  source: WeightSource,
-  format: LinearFormat | undefined,
-): Promise<{ readonly config: LlamaConfig; readonly quantized: boolean }> {
+async function readConfig(path: string, source: WeightSource, format: LinearFormat | undefined): Promise<ModelFacts> {
   if (source.format !== "gguf") {
     const file = join(path, "config.json");
     const json = await readJsonFile(file);
