@@ -1,8 +1,8 @@
 import { readFileSync } from "node:fs";
-import { availableParallelism } from "node:os";
 import { fileURLToPath } from "node:url";
 import { FtError } from "@ft/tensor";
-import { assembleBackend, type CpuBackend, type CpuEngine, type CpuOptions, wantedEngine } from "./assemble.ts";
+import { assembleBackend, type CpuBackend, type CpuOptions, wantedEngine } from "./assemble.ts";
+import { engineOfEnvironment, threadsOfEnvironment } from "./environment.ts";
 import { loadNative } from "./native/library.ts";
 import { openWasm, wasmPlaces } from "./wasm/library.ts";
 
@@ -11,21 +11,18 @@ import { openWasm, wasmPlaces } from "./wasm/library.ts";
  * and takes the WASM module. `FT_NATIVE=wasm` and `FT_NATIVE=off` (loops) in the environment choose where the options do not.
  */
 export async function createCpuBackend(options: CpuOptions = {}): Promise<CpuBackend> {
-  const engine = wantedEngine(options) ?? fromEnvironment();
+  const engine = wantedEngine(options) ?? engineOfEnvironment();
   if (engine === "loops") return assembleBackend(options, "loops", undefined, 1);
   if (engine !== "wasm") {
     const library = loadNative();
-    if (library) return assembleBackend(options, "native", library, options.threads ?? defaultThreads());
+    // the library has a limit of its own, and says what it came to
+    if (library)
+      return assembleBackend(options, "native", library, library.setThreads(options.threads ?? threadsOfEnvironment()));
     const hint = `with a C compiler installed, run: node ${script}`;
     if (engine === "native") throw new FtError("backend", "[cpu] there is no native library", hint);
     warnOnce(`@ft/backend-cpu has no native library here and computes in WASM on one core; ${hint}`);
   }
   return assembleBackend(options, "wasm", await openWasm(async () => read()), 1);
-}
-
-function fromEnvironment(): CpuEngine | undefined {
-  if (process.env.FT_NATIVE === "off") return "loops";
-  return process.env.FT_NATIVE === "wasm" ? "wasm" : undefined;
 }
 
 function read(): Uint8Array<ArrayBuffer> {
@@ -36,11 +33,6 @@ function read(): Uint8Array<ArrayBuffer> {
       // the other place
     }
   throw new FtError("backend", "[cpu] wasm/ft_cpu.wasm cannot be read", "reinstall @ft/backend-cpu");
-}
-
-function defaultThreads(): number {
-  const wanted = Number(process.env.FT_THREADS);
-  return Number.isSafeInteger(wanted) && wanted > 0 ? wanted : availableParallelism();
 }
 
 const script = fileURLToPath(new URL("../tools/build-native.mjs", import.meta.url));

@@ -1,11 +1,11 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
-import { availableParallelism } from "node:os";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { FtError } from "@ft/tensor";
 import koffi, { type LibraryHandle } from "koffi";
+import { engineOfEnvironment, threadsOfEnvironment } from "../environment.ts";
 import { type NativeKernels, prototypes } from "./abi.ts";
 import { whyUnloadable } from "./image.ts";
 
@@ -68,12 +68,11 @@ function sayOnce(message: string): void {
  * @throws FtError "config" when the file named by `FT_CPU_LIBRARY` cannot be used
  */
 export function loadNative(): NativeLibrary | undefined {
-  if (process.env.FT_NATIVE === "off") return undefined;
+  if (engineOfEnvironment() === "loops") return undefined;
   if (loaded) return loaded;
   const named = process.env.FT_CPU_LIBRARY;
   loaded = named ? openNamed(resolve(named)) : openFirst(places(), sayOnce);
-  const wanted = Number(process.env.FT_THREADS);
-  loaded?.setThreads(Number.isInteger(wanted) && wanted > 0 ? wanted : availableParallelism());
+  loaded?.setThreads(threadsOfEnvironment());
   return loaded;
 }
 
