@@ -55,6 +55,8 @@ describe("splitRows", () => {
   it.each([
     [{ seed: 1, count: 0 }, /cannot hold out 0 rows of 3 rows/],
     [{ seed: 1, count: 3 }, /cannot hold out 3 rows of 3 rows/],
+    [{ seed: 1, fraction: 0 }, /cannot hold out a fraction of 0 of 3 rows/],
+    [{ seed: 1, fraction: -0.1 }, /cannot hold out a fraction of -0.1 of 3 rows/],
     [{ seed: 1, fraction: 1 }, /cannot hold out a fraction of 1 of 3 rows/],
   ])("refuses %j", (options, message) => {
     expect(() => splitRows([row("a"), row("b"), row("c")], options)).toThrow(message);

@@ -21,7 +21,10 @@ export function splitRows<Row extends { readonly messages: readonly Message[] }>
   rows: readonly Row[],
   options: SplitOptions,
 ): { train: Row[]; heldOut: Row[] } {
-  const wanted = options.count ?? Math.max(1, Math.round(options.fraction * rows.length));
+  // a fraction holds out at least one row, however few there are, unless it is 0
+  const wanted =
+    options.count ??
+    (options.fraction > 0 ? Math.max(1, Math.round(options.fraction * rows.length)) : options.fraction);
   if (!Number.isInteger(wanted) || wanted < 1 || wanted >= rows.length) {
     const asked = options.count === undefined ? `a fraction of ${options.fraction}` : `${options.count} rows`;
     throw new FtError(
