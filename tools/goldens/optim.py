@@ -1,4 +1,4 @@
-"""Ten-step traces of torch.optim on given gradients, gradient clipping, schedules, and which parameters are not decayed.
+"""Ten-step traces of torch.optim and lion-pytorch on given gradients, gradient clipping, schedules, and which parameters are not decayed.
 
 python optim.py        writes data/optim/golden.json
 """
@@ -6,6 +6,7 @@ python optim.py        writes data/optim/golden.json
 from pathlib import Path
 
 import torch
+from lion_pytorch import Lion
 from transformers import LlamaForCausalLM, Trainer, get_scheduler
 
 from common import DATA, fresh_folder, versions, write_json
@@ -26,8 +27,20 @@ RUNS = {
     "adamw-no-decay": dict(optimizer="adamw", lr=0.05, weight_decay=0.0),
     "adamw-groups": dict(optimizer="adamw", lr=0.05, weight_decay=0.1, decay_free=["vector"]),
     "adamw-betas": dict(optimizer="adamw", lr=0.02, betas=[0.8, 0.95], eps=1e-3, weight_decay=0.05),
+    "adam": dict(optimizer="adam", lr=0.05),
+    "adam-decay": dict(optimizer="adam", lr=0.02, betas=[0.8, 0.95], eps=1e-3, weight_decay=0.1),
+    "adam-groups": dict(optimizer="adam", lr=0.05, weight_decay=0.1, decay_free=["vector"]),
+    "lion": dict(optimizer="lion", lr=0.01),
+    "lion-decay": dict(optimizer="lion", lr=0.02, betas=[0.8, 0.95], weight_decay=0.1),
+    "lion-groups": dict(optimizer="lion", lr=0.02, weight_decay=0.1, decay_free=["vector"]),
+    "rmsprop": dict(optimizer="rmsprop", lr=0.01),
+    "rmsprop-decay": dict(optimizer="rmsprop", lr=0.02, alpha=0.9, eps=1e-3, weight_decay=0.1),
+    "rmsprop-momentum": dict(optimizer="rmsprop", lr=0.01, momentum=0.9),
+    "rmsprop-centered": dict(optimizer="rmsprop", lr=0.01, alpha=0.8, eps=1e-3, centered=True),
+    "rmsprop-all": dict(optimizer="rmsprop", lr=0.01, alpha=0.8, eps=1e-3, momentum=0.5, centered=True, weight_decay=0.1, decay_free=["vector"]),
     "adamw-schedule": dict(optimizer="adamw", lr=[0.0, 0.01, 0.02, 0.05, 0.05, 0.04, 0.03, 0.02, 0.01, 0.0]),
 }
+MAKE = {"sgd": torch.optim.SGD, "adam": torch.optim.Adam, "adamw": torch.optim.AdamW, "rmsprop": torch.optim.RMSprop}
 
 
 def make_problem() -> tuple[dict, dict]:
@@ -51,8 +64,10 @@ def run(settings: dict, initial: dict, gradients: dict, dtype: torch.dtype) -> d
     groups = [{"params": [p for n, p in params.items() if n not in free]}]
     if free:
         groups.append({"params": [params[n] for n in free], "weight_decay": 0.0})
-    make = {"sgd": torch.optim.SGD, "adamw": torch.optim.AdamW}[kind]
-    optimizer = make(groups, lr=rates[0], foreach=False, **options)
+    if kind == "lion":
+        optimizer = Lion(groups, lr=rates[0], **options)
+    else:
+        optimizer = MAKE[kind](groups, lr=rates[0], foreach=False, **options)
     after = {n: [] for n in params}
     for step in range(STEPS):
         for group in optimizer.param_groups:
@@ -116,7 +131,7 @@ if __name__ == "__main__":
     folder = fresh_folder("optim")
     initial, gradients = make_problem()
     golden = {
-        "versions": versions("torch", "transformers"), "shapes": {n: list(s) for n, s in SHAPES.items()},
+        "versions": versions("torch", "transformers", "lion-pytorch"), "shapes": {n: list(s) for n, s in SHAPES.items()},
         "initial": {n: t.flatten().tolist() for n, t in initial.items()},
         "gradients": {n: t.flatten(1).tolist() for n, t in gradients.items()},
     }  # fmt: skip

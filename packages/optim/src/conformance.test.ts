@@ -10,7 +10,16 @@ for (const native of [false, true])
       () => createCpuBackend({ native, poison: true }),
       {
         sgd: [{ momentum: 0.9 }, { momentum: 0.9, nesterov: true, weightDecay: 0.01 }],
-        adamw: [{ beta1: 0.8, eps: 1e-4, weightDecay: 0, decayVectors: false }],
+        adam: [
+          { beta1: 0.8, eps: 1e-4, weightDecay: 0.001 },
+          { bitsandbytesOrder: true, weightDecay: 0.001 },
+        ],
+        adamw: [{ beta1: 0.8, eps: 1e-4, weightDecay: 0, decayVectors: false }, { bitsandbytesOrder: true }],
+        lion: [{ beta1: 0.8, beta2: 0.95, weightDecay: 0.01 }],
+        rmsprop: [
+          { alpha: 0.9, weightDecay: 0.001, bitsandbytesOrder: true },
+          { alpha: 0.9, momentum: 0.5, centered: true, eps: 1e-2 },
+        ],
       },
       { describe, it, afterAll },
     );

@@ -2,10 +2,13 @@ import { readFileSync } from "node:fs";
 import { type CpuBackend, createCpuBackend } from "@ft/backend-cpu";
 import { type DataOf, dataOf, memory, type Parameter, parameter, type Tensor, tensor } from "@ft/tensor";
 import { beforeAll, describe, expect, test } from "vitest";
+import { adam } from "./adam/adam.ts";
 import { adamw } from "./adamw/adamw.ts";
 import { clipByGlobalNorm } from "./clip/clip.ts";
 import { withGroups } from "./groups/groups.ts";
+import { lion } from "./lion/lion.ts";
 import type { AnyOptimizer } from "./optimizer.ts";
+import { rmsprop } from "./rmsprop/rmsprop.ts";
 import { defaultRole } from "./role.ts";
 import { sgd } from "./sgd/sgd.ts";
 import { OptimizerState } from "./state.ts";
@@ -28,7 +31,8 @@ const golden: Golden = JSON.parse(readFileSync(file, "utf8"));
 const names: Name[] = ["matrix", "vector"];
 
 // torch's slot names, and its settings in our words. "sgd-dampening" is not among them: there is no dampening here.
-const torchSlot: Record<string, string> = { momentum: "momentum_buffer", m: "exp_avg", v: "exp_avg_sq" };
+const torchSlots: Record<string, string> = { momentum: "momentum_buffer", m: "exp_avg", v: "exp_avg_sq" };
+const rmspropSlots: Record<string, string> = { momentum: "momentum_buffer", mean: "grad_avg", v: "square_avg" };
 const runs: Record<string, AnyOptimizer> = {
   sgd: sgd(),
   "sgd-momentum": sgd({ momentum: 0.9 }),
@@ -40,6 +44,20 @@ const runs: Record<string, AnyOptimizer> = {
   "adamw-groups": adamw({ weightDecay: 0.1, decayVectors: false }),
   "adamw-betas": adamw({ beta1: 0.8, beta2: 0.95, eps: 1e-3, weightDecay: 0.05 }),
   "adamw-schedule": adamw(),
+  adam: adam(),
+  "adam-decay": adam({ beta1: 0.8, beta2: 0.95, eps: 1e-3, weightDecay: 0.1 }),
+  "adam-groups": adam({ weightDecay: 0.1, decayVectors: false }),
+  lion: lion(),
+  "lion-decay": lion({ beta1: 0.8, beta2: 0.95, weightDecay: 0.1 }),
+  "lion-groups": lion({ weightDecay: 0.1, decayVectors: false }),
+  rmsprop: rmsprop(),
+  "rmsprop-decay": rmsprop({ alpha: 0.9, eps: 1e-3, weightDecay: 0.1 }),
+  "rmsprop-momentum": rmsprop({ momentum: 0.9 }),
+  "rmsprop-centered": rmsprop({ alpha: 0.8, eps: 1e-3, centered: true }),
+  "rmsprop-all": rmsprop({
+    ...{ alpha: 0.8, eps: 1e-3, momentum: 0.5, centered: true },
+    ...{ weightDecay: 0.1, decayVectors: false },
+  }),
 };
 const byGroups = withGroups({
   groups: [{ match: (name) => name === "vector", optimizer: adamw({ weightDecay: 0 }) }],
@@ -68,7 +86,7 @@ beforeAll(async () => {
   cpu = await createCpuBackend({ native: false, poison: true });
 });
 
-describe.each(["f32", "f64"] as const)("ten steps against torch.optim, %s", (dtype) => {
+describe.each(["f32", "f64"] as const)("ten steps against torch.optim and lion-pytorch, %s", (dtype) => {
   test.each(cases)("%s", async (_, run, optimizer) => {
     const before = memory(cpu).live;
     const { settings, [dtype]: trace } = golden.runs[run]!;
@@ -105,6 +123,7 @@ describe.each(["f32", "f64"] as const)("ten steps against torch.optim, %s", (dty
     expect(memory(cpu).live).toBe(held);
     const slots = state.save();
     expect(slots.size).toBe(names.reduce((sum, n) => sum + Object.keys(trace.slots[n]).length, 0));
+    const torchSlot = run.startsWith("rmsprop") ? rmspropSlots : torchSlots;
     for (const [key, slot] of slots) {
       const [kind = "", name] = key.split(":");
       const theirs = trace.slots[name === "vector" ? "vector" : "matrix"][torchSlot[kind]!]!;

@@ -15,6 +15,8 @@ export interface AdamWOptions {
   readonly weightDecay?: number;
   /** whether norms and biases are decayed too, as in torch; true. Most recipes for language models say false. */
   readonly decayVectors?: boolean;
+  /** decay after the step, and leave elements alone whose gradient is not finite, as bitsandbytes' 8-bit AdamW; false */
+  readonly bitsandbytesOrder?: boolean;
 }
 
 /** Means of the gradient and of its square, in f32 (f64 for f64). */
@@ -26,17 +28,21 @@ export const adamwDefaults: Required<AdamWOptions> & { readonly [name: string]: 
   eps: 1e-8,
   weightDecay: 0.01,
   decayVectors: true,
+  bitsandbytesOrder: false,
 };
 
 /** AdamW (Loshchilov and Hutter 2019, "Decoupled weight decay regularization"), with torch.optim.AdamW's defaults and numbers. */
 export function adamw(options: AdamWOptions = {}): Optimizer<AdamWSlots, "lr" | "correction1" | "correction2"> {
-  const { beta1, beta2, eps, weightDecay, decayVectors } = readSettings("adamw", adamwDefaults, options);
+  const settings = readSettings("adamw", adamwDefaults, options);
+  const { beta1, beta2, eps, weightDecay, decayVectors, bitsandbytesOrder } = settings;
   checkRange("adamw.beta1", beta1, { below: 1 });
   checkRange("adamw.beta2", beta2, { below: 1 });
   checkRange("adamw.eps", eps);
   checkRange("adamw.weightDecay", weightDecay);
   return {
     name: "adamw",
+    group: 1,
+    nonNegative: ["v"],
     init({ param }) {
       const moment = () => zeros(param.backend, wideOf(param.dtype), param.axes, param.shape);
       return { m: moment(), v: moment() };
@@ -46,7 +52,7 @@ export function adamw(options: AdamWOptions = {}): Optimizer<AdamWSlots, "lr" | 
       const decay = role === "vector" && !decayVectors ? 0 : weightDecay;
       const next = run(adamwOp, {
         in: { param, grad, m, v, lr, correction1, correction2 },
-        attrs: { beta1, beta2, eps, weightDecay: decay },
+        attrs: { beta1, beta2, eps, weightDecay: decay, bitsandbytesOrder },
         axes: { param: param.axes, m: m.axes, v: v.axes },
         donate: true,
       });

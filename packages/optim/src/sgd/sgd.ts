@@ -34,6 +34,7 @@ export function sgd(options: SgdOptions = {}): Optimizer<SgdSlots, "lr"> {
     throw new FtError("config", "sgd.nesterov is true, sgd.momentum is 0", "set a momentum, such as 0.9");
   return {
     name: "sgd",
+    group: 1,
     init: ({ param }) =>
       momentum === 0 ? {} : { momentum: zeros(param.backend, wideOf(param.dtype), param.axes, param.shape) },
     scalars: ({ lr }) => ({ lr }),
