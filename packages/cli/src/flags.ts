@@ -31,17 +31,19 @@ function parseJson(text: string): unknown {
 /** The configuration that the flags given on the command line make; flags not given are absent. */
 export function configFromFlags(command: Command): PartialConfig {
   const given: Record<string, unknown> = {};
-  const nested: Record<string, unknown> = {};
+  const groups: Record<string, Record<string, unknown>> = {};
   for (const { path, flag } of flagSpecs()) {
     const name = new Option(flag).attributeName();
     if (command.getOptionValueSource(name) !== "cli") continue;
     const [first = "", inner] = path;
     const value: unknown = command.getOptionValue(name);
-    // a name or path alone, as a list in a file would be; "all-linear" and expressions stay what they are
     if (inner === undefined) given[first] = value;
-    else
-      nested[inner] =
-        typeof value === "string" && /^[\w.]+$/.test(value) && inner.endsWith("Modules") ? [value] : value;
+    else {
+      groups[first] ??= {};
+      // a name or path alone, as a list in a file would be; "all-linear" and expressions stay what they are
+      const single = typeof value === "string" && /^[\w.]+$/.test(value) && inner.endsWith("Modules");
+      groups[first][inner] = single ? [value] : value;
+    }
   }
-  return parseConfig(Object.keys(nested).length > 0 ? { ...given, lora: nested } : given, "the command line");
+  return parseConfig({ ...given, ...groups }, "the command line");
 }

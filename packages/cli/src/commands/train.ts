@@ -11,7 +11,7 @@ import {
   tensorBoardLog,
   watched,
 } from "@ft/trainer";
-import { readConfigFile, readRecordedConfig, resolveConfig } from "../config/read-config.ts";
+import { readGiven, resolveConfig } from "../config/read-config.ts";
 import { type SettledConfig, settle } from "../config/settle.ts";
 import type { PartialConfig } from "../config/train-config.ts";
 import type { Io } from "../io.ts";
@@ -29,7 +29,9 @@ export async function trainCommand(
   io: Io,
   signal: AbortSignal,
 ): Promise<void> {
-  const asked = resolveConfig(await configOf(file, flags), flags);
+  const { config: fromFiles, notes } = await readGiven(file, flags);
+  const asked = resolveConfig(fromFiles, flags);
+  for (const note of notes) io.note(note);
   const place = await resolveModel(asked.model, "model", io, signal);
   const given = { ...asked, model: place.path };
   const backend = await openBackend(given.backend, given);
@@ -125,7 +127,7 @@ function describeRun(
   const { learningRate, schedule, accumulation, batchSize, batchTokens, epochs, maxSteps, lora } = config;
   const batch = batchTokens === undefined ? `${batchSize} rows` : `${batchTokens} positions`;
   const length = [epochs && `${epochs} epochs`, maxSteps && `at most ${maxSteps} steps`].filter(Boolean).join(", ");
-  const adapter = config.method === "lora" ? `, r ${lora.r}, alpha ${lora.alpha}` : "";
+  const adapter = config.method !== "full" ? `, r ${lora.r}, alpha ${lora.alpha}` : "";
   io.note(
     `recipe      ${config.method}${adapter}, ${schedule} from ${learningRate}, ${batch} x ${accumulation}, ${length}`,
   );
@@ -134,10 +136,4 @@ function describeRun(
 /** 1234567 as 1,234,567. */
 function grouped(n: number): string {
   return n.toLocaleString("en-US");
-}
-
-/** The file's keys; for a resume without one, those that the run recorded. */
-async function configOf(file: string | undefined, flags: PartialConfig): Promise<PartialConfig> {
-  if (file !== undefined) return readConfigFile(file);
-  return flags.resume === true && flags.out !== undefined ? readRecordedConfig(flags.out) : {};
 }

@@ -1,5 +1,6 @@
 import { FtError } from "@ft/tensor";
 import { z } from "zod";
+import { aliasNames, withoutAliases } from "./aliases.ts";
 import { suggest } from "./suggest.ts";
 import type { PartialConfig } from "./train-config.ts";
 
@@ -20,12 +21,25 @@ const lora = z.strictObject({
   alphaPattern: z.record(z.string(), z.number()).describe("other alphas by module pattern").exactOptional(),
 });
 
+const quantization = z.strictObject({
+  type: z.enum(["nf4", "fp4", "int8"]).describe("how the base's weights are held").exactOptional(),
+  doubleQuant: z.boolean().describe("4 bits: quantise the scales of the blocks too").exactOptional(),
+  blockSize: z.int().describe("4 bits: weights that share a scale, a power of two from 32 to 4096").exactOptional(),
+  computeDtype: z.enum(["f32", "bf16", "f16"]).describe("what products over the base are computed in").exactOptional(),
+});
+
+/** Keys that hold keys of their own; their flags are joined by a dash. */
+const groups = { lora, quantization } as const;
+
 /** The closed schema: the one list of keys that files, flags and help are made from. */
 const schema = z.strictObject({
   model: z.string().describe("a model folder, a .gguf file, or a name on the hub (org/name)").exactOptional(),
   data: z.string().describe("rows to train on: .json or .jsonl").exactOptional(),
   out: z.string().describe("folder of the run").exactOptional(),
-  method: z.enum(["lora", "full"]).describe("train adapters, or every weight").exactOptional(),
+  method: z
+    .enum(["lora", "qlora", "full"])
+    .describe("train adapters, adapters over a quantised base, or every weight")
+    .exactOptional(),
   backend: z.enum(["auto", "cpu"]).describe("where to compute").exactOptional(),
   threads: count.describe("threads of the CPU kernels").exactOptional(),
   compute: z
@@ -48,13 +62,27 @@ const schema = z.strictObject({
   schedule: z.enum(["constant", "linear", "cosine"]).describe("how the learning rate falls").exactOptional(),
   warmupSteps: z.int().min(0).describe("steps of linear warm-up").exactOptional(),
   warmupRatio: share.describe("warm-up as a share of all steps").exactOptional(),
-  optimizer: z.string().describe("update rule: adamw, sgd").exactOptional(),
+  optimizer: z
+    .string()
+    .describe("adamw, adam, lion, rmsprop, sgd; with 8-bit state adamw8bit, adam8bit, lion8bit, rmsprop8bit, sgd8bit")
+    .exactOptional(),
   weightDecay: z.number().min(0).describe("decay; norms and biases get none").exactOptional(),
-  beta1: decay.describe("AdamW: decay of the mean").exactOptional(),
-  beta2: decay.describe("AdamW: decay of the square").exactOptional(),
-  eps: z.number().gt(0).describe("AdamW: added to the root").exactOptional(),
-  momentum: decay.describe("SGD: momentum").exactOptional(),
+  beta1: decay.describe("Adam, Lion: decay of the mean").exactOptional(),
+  beta2: decay.describe("Adam, Lion: the second decay").exactOptional(),
+  eps: z.number().gt(0).describe("Adam, RMSProp: added to the root").exactOptional(),
+  momentum: decay.describe("SGD, RMSProp: momentum").exactOptional(),
   nesterov: z.boolean().describe("SGD: Nesterov's form").exactOptional(),
+  rmspropAlpha: decay.describe("RMSProp: decay of the mean square").exactOptional(),
+  min8bitSize: z.int().min(0).describe("8-bit optimizers: smaller tensors keep 32-bit state").exactOptional(),
+  optimizerOrder: z
+    .enum(["bitsandbytes", "textbook"])
+    .describe("order of decay and step, where the two differ")
+    .exactOptional(),
+  optimizerPlacement: z
+    .enum(["device", "host", "file"])
+    .describe("where the optimizer's state is kept between steps")
+    .exactOptional(),
+  optimizerFolder: z.string().describe("where placement `file` puts its file").exactOptional(),
   clipNorm: z.number().min(0).describe("largest gradient norm, 0 for no clipping").exactOptional(),
   checkpointing: z.boolean().describe("recompute activations, to save memory").exactOptional(),
   evalEvery: count.describe("steps between evaluations").exactOptional(),
@@ -62,55 +90,16 @@ const schema = z.strictObject({
   keep: count.describe("checkpoints kept besides the best").exactOptional(),
   patience: count.describe("evaluations without improvement before stopping").exactOptional(),
   minDelta: z.number().min(0).describe("what counts as an improvement").exactOptional(),
+  weightDtype: z
+    .enum(["f32", "bf16"])
+    .describe("method full: what the weights are held in; f32 masters stay with the optimizer")
+    .exactOptional(),
   saveDtype: z.enum(["f32", "bf16", "f16"]).describe("what a full model is saved as").exactOptional(),
+  deepspeed: z.string().describe("a ds_config.json whose settings to take over").exactOptional(),
   resume: z.boolean().describe("continue the run in `out`").exactOptional(),
   lora: lora.describe("adapter settings").exactOptional(),
+  quantization: quantization.describe("how the base is quantised: makes method lora qlora").exactOptional(),
 });
-
-/** Names that other trainers use, accepted in files. */
-const aliases: ReadonlyMap<string, string> = new Map(
-  Object.entries({
-    model_name_or_path: "model",
-    dataset: "data",
-    train_file: "data",
-    validation_file: "validation",
-    output_dir: "out",
-    finetuning_type: "method",
-    max_length: "maxLength",
-    max_seq_length: "maxLength",
-    cutoff_len: "maxLength",
-    per_device_train_batch_size: "batchSize",
-    gradient_accumulation_steps: "accumulation",
-    num_train_epochs: "epochs",
-    max_steps: "maxSteps",
-    learning_rate: "learningRate",
-    lr_scheduler_type: "schedule",
-    warmup_steps: "warmupSteps",
-    warmup_ratio: "warmupRatio",
-    optim: "optimizer",
-    weight_decay: "weightDecay",
-    adam_beta1: "beta1",
-    adam_beta2: "beta2",
-    adam_epsilon: "eps",
-    max_grad_norm: "clipNorm",
-    gradient_checkpointing: "checkpointing",
-    eval_steps: "evalEvery",
-    save_steps: "saveEvery",
-    save_total_limit: "keep",
-    val_size: "validationFraction",
-    early_stopping_patience: "patience",
-    lora_r: "lora.r",
-    lora_rank: "lora.r",
-    lora_alpha: "lora.alpha",
-    lora_dropout: "lora.dropout",
-    use_rslora: "lora.rsLora",
-    target_modules: "lora.targetModules",
-    lora_target: "lora.targetModules",
-    exclude_modules: "lora.excludeModules",
-    rank_pattern: "lora.rankPattern",
-    alpha_pattern: "lora.alphaPattern",
-  }),
-);
 
 /** Checks a parsed file or the flags; names the key, what it holds and what is expected. */
 export function parseConfig(input: unknown, where: string): PartialConfig {
@@ -128,30 +117,9 @@ export function parseConfig(input: unknown, where: string): PartialConfig {
   );
 }
 
-function withoutAliases(input: object, where: string): object {
-  // a Map, since a file may well say "constructor" or "__proto__"
-  const out = new Map<string, unknown>();
-  for (const [key, value] of Object.entries(input)) {
-    const [name = key, inner] = (aliases.get(key) ?? key).split(".");
-    const given: unknown = inner === undefined ? value : { [inner]: value };
-    const before = out.get(name);
-    const both = isObject(before) && isObject(given);
-    const twice = both ? Object.keys(given).find((part) => Object.hasOwn(before, part)) : undefined;
-    if (twice !== undefined || (out.has(name) && !both)) {
-      const what = twice === undefined ? name : `${name}.${twice}`;
-      throw new FtError("config", `${where} gives ${what} twice, once as ${key}`, "keep one of them");
-    }
-    out.set(name, both ? { ...before, ...given } : given);
-  }
-  return Object.fromEntries(out);
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === "object" && value !== null && !Array.isArray(value);
-}
-
 function unknownKeys(where: string, path: string, keys: readonly string[]): FtError {
-  const known = path === "lora" ? Object.keys(lora.shape) : [...Object.keys(schema.shape), ...aliases.keys()];
+  const group = Object.entries(groups).find(([name]) => name === path)?.[1];
+  const known = group ? Object.keys(group.shape) : [...Object.keys(schema.shape), ...aliasNames];
   const full = (key: string): string => `"${path === "" ? key : `${path}.${key}`}"`;
   const near = keys.flatMap((key) => suggest(key, known) ?? []).map((name) => `"${name}"`);
   const hint = near.length > 0 ? `did you mean ${near.join(", ")}?` : "`ft train --help` lists every key";
@@ -172,9 +140,11 @@ export interface FlagSpec {
 
 /** A flag for every key, nested ones joined by a dash. */
 export function flagSpecs(): FlagSpec[] {
-  const top = Object.entries(schema.shape).filter(([key]) => key !== "lora");
-  const nested = Object.entries(lora.shape);
-  return [...top.map(([key, type]) => spec([key], type)), ...nested.map(([key, type]) => spec(["lora", key], type))];
+  const top = Object.entries(schema.shape).filter(([key]) => !Object.hasOwn(groups, key));
+  const nested = Object.entries(groups).flatMap(([group, { shape }]) =>
+    Object.entries(shape).map(([key, type]) => spec([group, key], type)),
+  );
+  return [...top.map(([key, type]) => spec([key], type)), ...nested];
 }
 
 function spec(path: readonly string[], type: z.ZodType): FlagSpec {

@@ -20,7 +20,7 @@ export interface Trainables {
 
 /** Adapters over the model, or the model itself. `base` is what an adapter's folder says it belongs to. */
 export function trainablesOf(config: TrainConfig, model: Llama, base: string): Trainables {
-  return config.method === "lora" ? adapters(config, model, base) : wholeModel(config, model);
+  return config.method === "full" ? wholeModel(config, model) : adapters(config, model, base);
 }
 
 function adapters(config: TrainConfig, model: Llama, base: string): Trainables {
