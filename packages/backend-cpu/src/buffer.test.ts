@@ -79,6 +79,15 @@ describe("BufferPool", () => {
   });
 });
 
+it("keeps no more for reuse while arrays from outside come and go", () => {
+  const pool = new BufferPool(false);
+  const spec = { dtype: "bf16", shape: [4096] } as const;
+  const weight = pool.take({ dtype: "f32", shape: [1 << 20] });
+  for (let i = 0; i < 5; i++) pool.give(pool.adopt(spec, new Uint16Array(4096)));
+  expect(pool.idleBytes).toBe(2 * 4096);
+  pool.give(weight);
+});
+
 it("takes nothing new in the second of two equal steps", async () => {
   const cpu = await createCpuBackend({ native: false });
   const seen = new Set<unknown>();

@@ -76,13 +76,18 @@ export class BufferPool implements BufferStats {
     return memory && this.#maker.over(dtype, memory).subarray(0, count);
   }
 
-  /** Counts an array from outside among the live buffers. One that is part of a larger memory is copied. */
+  /**
+   * Counts an array from outside among the live buffers, in exchange for an idle one of its length if there is one: arrays
+   * that come one after the other must not pile up here. One that is part of a larger memory is copied.
+   */
   adopt(spec: Spec, data: CpuBuffer): CpuBuffer {
     if (data.byteLength !== data.buffer.byteLength || data.byteLength < 1024) {
       const buffer = this.take(spec);
       buffer.set(data);
       return buffer;
     }
+    const spare = this.#idle.get(keyOf(spec.dtype, data.length))?.pop();
+    if (spare) this.#idleBytes -= spare.buffer.byteLength;
     this.#liveBytes += data.buffer.byteLength;
     this.#peakBytes = Math.max(this.#peakBytes, this.#liveBytes);
     return data;
