@@ -41,6 +41,8 @@ export interface PlannedMemory {
 export interface PlanBackend extends Backend<DataOf[DType]> {
   readonly work: PlannedWork;
   readonly memory: PlannedMemory;
+  /** Counts bytes that are taken for a moment outside its buffers, such as what a file is read into. */
+  beside(bytes: number): void;
   /** Restarts the counts of work and both peaks, that of `memory(backend)` included. */
   reset(): void;
 }
@@ -61,6 +63,7 @@ export interface PlanOptions {
 export function createPlanBackend({ like, value = 1e6 }: PlanOptions): PlanBackend {
   const work: PlannedWork = { flops: 0, bytes: 0, primitives: 0 };
   const slots = new Map<string, number>();
+  const readBack = hostCopies(value);
   let kept = 0;
   let peak = 0;
   let atPeak = { idle: 0, workspace: 0 };
@@ -125,17 +128,17 @@ export function createPlanBackend({ like, value = 1e6 }: PlanOptions): PlanBacke
       look(0);
       return buffer;
     },
+    ...(like.part && { part: (buffer, _spec, start, count) => buffer.subarray(start, start + count) }),
     free: (buffer) => dry.free(buffer),
     bytes: (spec) => like.bytes(spec),
     write(buffer, _spec, data) {
       if (!isPlanned(buffer) && !isPlanned(data)) buffer.set(data);
     },
     async read(_buffer, spec) {
-      const { dtype } = spec;
-      const array = dataOf[dtype](new ArrayBuffer(bytesOf(spec)));
-      if (dtype === "f32" || dtype === "f64") array.fill(value);
-      return array.buffer;
+      look(bytesOf(spec));
+      return readBack(spec);
     },
+    beside: look,
     reset() {
       Object.assign(work, { flops: 0, bytes: 0, primitives: 0 });
       peak = 0;
@@ -144,6 +147,20 @@ export function createPlanBackend({ like, value = 1e6 }: PlanOptions): PlanBacke
     },
   };
   return backend;
+}
+
+/** What the host reads: floats of one value, zeros otherwise. Large copies share their memory, since nobody looks at them all. */
+function hostCopies(value: number): (spec: Spec) => ArrayBuffer {
+  let last: { readonly dtype: DType; readonly bytes: ArrayBuffer } | undefined;
+  return (spec) => {
+    const { dtype } = spec;
+    const size = bytesOf(spec);
+    if (last?.dtype === dtype && last.bytes.byteLength === size) return last.bytes;
+    const array = dataOf[dtype](new ArrayBuffer(size));
+    if (dtype === "f32" || dtype === "f64") array.fill(value);
+    if (size > 2 ** 16) last = { dtype, bytes: array.buffer };
+    return array.buffer;
+  };
 }
 
 /** Ids and single numbers are there: kernels look at them, and they take no space to speak of. */
