@@ -92,16 +92,23 @@ export const nf4LinearOp: Op<Nf4LinearShape> = defineOp<Nf4LinearShape>({
   },
 });
 
-/** A frozen weight [O, I] in a 4-bit format: codes [⌈n/2⌉] and the absmax of each block, plain (f32) or nested (u8 codes). */
-export interface Weight4bit<O extends string, I extends string> extends Format4bit {
-  readonly shape: readonly [number, number];
-  readonly axes: readonly [O, I];
-  readonly codes: Tensor<"u8", readonly ["byte"]>;
-  readonly absmax: Tensor<"f32" | "u8", readonly ["block"]>;
-  /** [⌈blocks/256⌉] */
-  readonly nestedAbsmax?: Tensor<"f32", readonly ["nested"]>;
-  readonly offset?: Tensor<"f32", readonly []>;
-}
+/** The largest magnitude of each block: as it is, or nested, that is u8 codes of the signed dynamic map in blocks of 256. */
+export type Absmax4bit =
+  | { readonly absmax: Tensor<"f32", readonly ["block"]>; readonly nestedAbsmax?: never; readonly offset?: never }
+  | {
+      readonly absmax: Tensor<"u8", readonly ["block"]>;
+      /** [⌈blocks/256⌉] */
+      readonly nestedAbsmax: Tensor<"f32", readonly ["nested"]>;
+      readonly offset: Tensor<"f32", readonly []>;
+    };
+
+/** A frozen weight [O, I] in a 4-bit format: codes [⌈n/2⌉] and the absmax of each block [⌈n/blockSize⌉]. */
+export type Weight4bit<O extends string, I extends string> = Format4bit &
+  Absmax4bit & {
+    readonly shape: readonly [number, number];
+    readonly axes: readonly [O, I];
+    readonly codes: Tensor<"u8", readonly ["byte"]>;
+  };
 
 /**
  * x · weightᵀ + bias over a frozen weight in NF4 or FP4 (QLoRA, Dettmers et al. 2023), in the dtype of x. The weight is

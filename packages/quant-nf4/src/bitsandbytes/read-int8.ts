@@ -1,0 +1,28 @@
+import type { StoredLinear } from "@ft/nn";
+import { sameShape, showShape, tensor } from "@ft/tensor";
+import { Int8Linear } from "../int8-linear.ts";
+import { namesInt8 } from "./layout.ts";
+import { Stored } from "./stored.ts";
+
+/** An int8 weight from its codes and the absmax of its rows. Errors: "missing", "format", each with the tensor and the file. */
+export async function readInt8({ source, name, shape, backend, bias }: StoredLinear): Promise<Int8Linear> {
+  const from = new Stored(source);
+  const names = namesInt8(name);
+  const stored = source.tensors.get(name)?.shape ?? [];
+  if (!sameShape(stored, shape))
+    throw from.error(name, `is ${showShape(stored)}`, `the model's weight is ${showShape(shape)}`);
+  // bitsandbytes once stored codes tiled for its kernels; 0 stands for rows
+  if (from.has(names.format) && (await from.read(names.format, "u8", 1))[0] !== 0)
+    throw from.error(
+      names.format,
+      "is not 0",
+      "codes that are not in rows are not read: save them with a later bitsandbytes",
+    );
+  const absmax = await from.read(names.absmax, "f32", shape[0]);
+  const codes = await from.read(name, "i8", shape[0] * shape[1]);
+  const weight = {
+    codes: tensor(backend, "i8", ["out", "in"], shape, codes, { give: true }),
+    absmax: tensor(backend, "f32", ["out"], [shape[0]], absmax, { give: true }),
+  };
+  return new Int8Linear(weight, bias);
+}

@@ -1,0 +1,54 @@
+import type { StoredTensors } from "@ft/nn";
+import { type DataOf, type DType, FtError, showShape } from "@ft/tensor";
+
+/** Reads the tensors that belong to one quantised weight, and says in errors which tensor of which file is wrong. */
+export class Stored {
+  readonly #source: StoredTensors;
+
+  constructor(source: StoredTensors) {
+    this.#source = source;
+  }
+
+  has(name: string): boolean {
+    return this.#source.tensors.has(name);
+  }
+  /** `"name" of file`, for messages. */
+  at(name: string): string {
+    return `"${name}" of ${this.#source.path}`;
+  }
+  error(name: string, what: string, hint: string): FtError {
+    return new FtError("format", `[bitsandbytes] ${this.at(name)} ${what}`, hint);
+  }
+
+  /** All values of a tensor that must have this dtype and, unless `count` is undefined, so many values. */
+  async read<D extends DType>(name: string, dtype: D, count: number | undefined): Promise<DataOf[D]> {
+    const info = this.#source.tensors.get(name);
+    if (info === undefined)
+      throw new FtError(
+        "missing",
+        `[bitsandbytes] ${this.at(name)} is missing`,
+        "without it the weight cannot be decoded",
+      );
+    if (info.host !== dtype || (count !== undefined && info.size !== count))
+      throw this.error(
+        name,
+        `is ${info.dtype} ${showShape(info.shape)}`,
+        count === undefined ? `it should be ${dtype}` : `it should have ${count} values of ${dtype}`,
+      );
+    return this.#source.read(name, dtype);
+  }
+
+  /** The bytes of a tensor of any dtype, which must be so many. */
+  async bytes(name: string, count: number): Promise<Uint8Array<ArrayBuffer>> {
+    const info = this.#source.tensors.get(name);
+    if (info?.host === undefined || info.size > count)
+      throw this.error(
+        name,
+        info ? `is ${info.dtype} ${showShape(info.shape)}` : "is missing",
+        `it should be ${count} bytes`,
+      );
+    const { buffer, byteOffset, byteLength } = await this.#source.read(name, info.host);
+    if (byteLength === count) return new Uint8Array(buffer, byteOffset, byteLength);
+    throw this.error(name, `has ${byteLength} bytes`, `a weight of this shape has ${count}`);
+  }
+}
