@@ -21,9 +21,26 @@ export const nf4Values: Float32Array<ArrayBuffer> = Float32Array.of(
   1,
 );
 
-/** NF4 code = how many of these are below the scaled value: midpoints of neighbours, rounded to f32. A tie takes the lower code. */
-export const nf4Bounds: Float32Array<ArrayBuffer> = Float32Array.from({ length: 15 }, (_, i) =>
-  Math.fround(Math.fround(nf4Values[i]! + nf4Values[i + 1]!) / 2),
+/**
+ * NF4 code = how many of these are below the scaled value; a tie takes the lower code. The constants of bitsandbytes'
+ * CUDA kernel as f32: halfway between neighbours, four of them a place beside the middle as f32 rounds it.
+ */
+export const nf4Bounds: Float32Array<ArrayBuffer> = Float32Array.of(
+  -0.8480964303016663,
+  -0.6106328964233398,
+  -0.4599952697753906,
+  -0.33967941999435425,
+  -0.23460739850997925,
+  -0.13791173696517944,
+  -0.045525018125772476,
+  0.03979014977812767,
+  0.1202552542090416,
+  0.2035212516784668,
+  0.2920137643814087,
+  0.3893125355243683,
+  0.5016633868217468,
+  0.6427869200706482,
+  0.8614783883094788,
 );
 
 const fp4Magnitudes = [0, 0.0052083334885537624, 2 / 3, 1, 1 / 3, 0.5, 1 / 6, 0.25];
