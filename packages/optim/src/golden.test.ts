@@ -112,8 +112,7 @@ describe.each(["f32", "f64"] as const)("ten steps against torch.optim and lion-p
           ),
         ]),
       );
-      state.step(grads, { step, lr });
-      for (const grad of grads.values()) grad.dispose();
+      await state.step(grads, { step, lr });
       for (const n of names)
         expect(
           worst(await parameters.get(n)!.read(), trace.after[n][step - 1]!),

@@ -1,11 +1,14 @@
 export { type AdamOptions, type AdamSlots, adam } from "./adam/adam.ts";
 export { type AdamWOptions, type AdamWSlots, adamw } from "./adamw/adamw.ts";
-export { clipByGlobalNorm } from "./clip/clip.ts";
+export { clipByGlobalNorm, clipFactor } from "./clip/clip.ts";
 export { type GlobalNorm, globalNorm } from "./clip/global-norm.ts";
 export { type Group, withGroups } from "./groups/groups.ts";
 export { type LionOptions, type LionSlots, lion } from "./lion/lion.ts";
+export { withMasterWeights } from "./master/master.ts";
 export type { AnyOptimizer, Optimizer, Place, Scalar, Slots } from "./optimizer.ts";
 export { optimizerDefaults, optimizers } from "./optimizers.ts";
+export { awaySlot, type Elements } from "./placement/away.ts";
+export type { HeldSlot, Placement, Range, SlotPlace, SlotSpec } from "./placement/placement.ts";
 export { type RmspropOptions, type RmspropSlots, rmsprop } from "./rmsprop/rmsprop.ts";
 export { defaultRole, type Role } from "./role.ts";
 export { readScalars, wideScalar } from "./scalars.ts";
@@ -16,4 +19,5 @@ export { makeSchedule, type Schedule, type ScheduleOptions } from "./schedule/sc
 export { schedules } from "./schedules.ts";
 export { checkRange, type Defaults, readSettings } from "./settings.ts";
 export { type SgdOptions, type SgdSlots, sgd } from "./sgd/sgd.ts";
-export { OptimizerState } from "./state.ts";
+export { OptimizerState, type OptimizerStateOptions, type StepAt } from "./state.ts";
+export type { SavedSlot } from "./state-slots.ts";

@@ -13,6 +13,8 @@ export interface Place {
   readonly name: string;
   readonly role: Role;
   readonly param: Tensor<FloatDType>;
+  /** elements of the whole parameter where `param` is a window of it: what depends on the size looks here first */
+  readonly size?: number;
 }
 
 /**
@@ -27,6 +29,8 @@ export interface Optimizer<S extends Slots, C extends string> {
    * and a large parameter may be stepped in windows of whole groups. Absent: step needs the whole tensor.
    */
   readonly group?: number;
+  /** Parameters in 16 bits are roundings of values that a slot holds in f32, so that small updates are not lost. */
+  readonly keepsMasters?: boolean;
   /** Slots whose values are never negative, such as means of squares: a codec has no use for a sign there. */
   readonly nonNegative?: readonly string[];
   /** Slots before the first step, usually zeros. */

@@ -1,59 +1,190 @@
-import { FtError, type Parameter, sameShape, scope, type Tensor, type WideDType, wideOf } from "@ft/tensor";
-import type { AnyOptimizer, Place, Scalar, Slots } from "./optimizer.ts";
+import {
+  copyInto,
+  FtError,
+  type Parameter,
+  sameShape,
+  scope,
+  sizeOf,
+  type Tensor,
+  type WideDType,
+  wideOf,
+  windowElements,
+} from "@ft/tensor";
+import { widened } from "./clip/widened.ts";
+import type { AnyOptimizer, Scalar, Slots } from "./optimizer.ts";
+import { placeOf } from "./placement/place-of.ts";
+import type { HeldSlot, Placement, Range, SlotPlace } from "./placement/placement.ts";
 import { defaultRole, type Role } from "./role.ts";
 import { wideScalar } from "./scalars.ts";
+import {
+  layoutOf,
+  ownMemory,
+  rangesOf,
+  type SavedSlot,
+  type Subject,
+  savedSlot,
+  subjectOf,
+  windowed,
+  within,
+} from "./state-slots.ts";
 
-interface Entry {
-  readonly name: string;
-  readonly role: Role;
-  readonly param: Parameter;
-  slots: Slots;
+/** How an optimizer is put to work. */
+export interface OptimizerStateOptions {
+  /** what each parameter is for; `defaultRole` reads it off the name */
+  readonly role?: (name: string, shape: readonly number[]) => Role;
+  /** where slots lie between steps; "device" */
+  readonly placement?: Placement;
+  /** Parameters of more elements are stepped in windows of so many where the optimizer allows it; 4 Mi. */
+  readonly window?: number;
+}
+
+/** Which step, and at which rate. */
+export interface StepAt {
+  /** counted from 1 */
+  readonly step: number;
+  readonly lr: number;
+  /** a factor on every gradient, as clipping has it: one pass over them less; 1 */
+  readonly gradScale?: number;
+}
+
+interface Entry extends Subject {
+  readonly slots: { readonly [slot: string]: { readonly held: HeldSlot; readonly per: number } };
 }
 
 /**
- * An optimizer at work on a map of parameters: it holds their slots, applies a step, saves and loads.
- * Make and step it outside scope(): slots must outlive the step. Dispose it to free the slots.
+ * An optimizer at work on a map of parameters: it holds their slots, applies a step, saves and loads. Parameters larger
+ * than a window are stepped window by window, so that what a step makes on its way stays small; the results are the
+ * same. Make and step it outside scope(): slots must outlive the step. Dispose it to free the slots.
  */
 export class OptimizerState implements Disposable {
   readonly optimizer: AnyOptimizer;
+  readonly #place: SlotPlace;
   readonly #entries: readonly Entry[];
+  #begun: Promise<void> | undefined;
 
+  /** Code "io" when the file of `placement` cannot be made. */
   constructor(
     optimizer: AnyOptimizer,
     parameters: ReadonlyMap<string, Parameter>,
-    role: (name: string, shape: readonly number[]) => Role = defaultRole,
+    { role = defaultRole, placement = "device", window = windowElements }: OptimizerStateOptions = {},
   ) {
     this.optimizer = optimizer;
-    this.#entries = [...parameters].map(([name, param]) => {
-      const place: Place = { name, role: role(name, param.shape), param };
-      return { name, role: place.role, param, slots: optimizer.init(place) };
+    this.#place = placeOf(placement);
+    const entries: Entry[] = [];
+    this.#entries = entries;
+    try {
+      for (const [name, param] of parameters)
+        entries.push(this.#enter(subjectOf(optimizer, name, param, role, window)));
+    } catch (error) {
+      this.dispose();
+      throw error;
+    }
+  }
+
+  /** Makes room for a parameter's slots, as its first window has them. Only whole slots on the backend have values then. */
+  #enter(subject: Subject): Entry {
+    const [range] = rangesOf(subject);
+    const made = Object.entries(this.#initial(subject, range));
+    const slots = made.map(([slot, x]) => {
+      const { spec, per } = layoutOf(this.optimizer, subject, range, slot, x);
+      const first = range === undefined && this.#place.resident;
+      const held = this.#place.hold(subject.param.backend, spec, first ? x : undefined);
+      if (!first) x.dispose();
+      return [slot, { held, per }] as const;
     });
+    return { ...subject, slots: Object.fromEntries(slots) };
+  }
+
+  #initial({ name, role, size, param }: Subject, range: Range | undefined): Slots {
+    return scope(() => this.optimizer.init({ name, role, size, param: range ? windowed(param, range) : param }));
   }
 
   /**
-   * One optimizer step, counted from 1. Parameters without a gradient stay as they are, slots too, as in torch.
-   * The gradients remain the caller's.
+   * Gives slots their first values where that takes time. Step, save and load see to it themselves: call it to hear early
+   * that the disk has no room (code "io").
    */
-  step(grads: ReadonlyMap<string, Tensor>, at: { readonly step: number; readonly lr: number }): void {
-    const numbers = Object.entries(this.optimizer.scalars(at));
-    const made = new Map<WideDType, { [name: string]: Scalar }>();
+  ready(): Promise<void> {
+    this.#begun ??= this.#begin();
+    return this.#begun;
+  }
+
+  async #begin(): Promise<void> {
+    this.#place.reserve();
     for (const entry of this.#entries) {
-      const { name, role, param, slots } = entry;
-      const grad = grads.get(name);
-      if (grad === undefined) continue;
-      const wide = wideOf(param.dtype);
-      let scalars = made.get(wide);
-      if (scalars === undefined) {
-        scalars = Object.fromEntries(numbers.map(([key, value]) => [key, wideScalar(param.backend, wide, value)]));
-        made.set(wide, scalars);
+      if (entry.window === undefined && this.#place.resident) continue;
+      for (const range of rangesOf(entry)) {
+        const made = this.#initial(entry, range);
+        for (const [slot, { held, per }] of Object.entries(entry.slots)) {
+          const x = made[slot];
+          if (x) await held.fill(within(range, per), x);
+        }
       }
-      const at = { name, role, param, grad, slots, scalars };
-      const next = scope(() => this.optimizer.step(at));
-      if (next.param !== param) param.assign(next.param);
-      for (const [slot, old] of Object.entries(slots)) if (next.slots[slot] !== old) old.dispose();
-      entry.slots = next.slots;
     }
-    for (const scalars of made.values()) for (const x of Object.values(scalars)) x.dispose();
+  }
+
+  /**
+   * One optimizer step. Consumes the gradients: each is freed once it was applied, the largest last. Parameters without a
+   * gradient stay as they are, slots too, as in torch. After an error (code "io" from slots in a file) parameters and
+   * slots are of different steps: go on from what was saved before.
+   */
+  async step(grads: ReadonlyMap<string, Tensor>, at: StepAt): Promise<void> {
+    const made = new Map<WideDType, { scalars: { readonly [name: string]: Scalar }; scale: Scalar | undefined }>();
+    try {
+      await this.ready();
+      const numbers = Object.entries(this.optimizer.scalars(at));
+      for (const entry of [...this.#entries].sort((a, b) => a.size - b.size)) {
+        const { name, param } = entry;
+        const grad = grads.get(name);
+        if (grad === undefined) continue;
+        const wide = wideOf(param.dtype);
+        const scalar = (value: number): Scalar => wideScalar(param.backend, wide, value);
+        const known = made.get(wide) ?? {
+          scalars: Object.fromEntries(numbers.map(([key, value]) => [key, scalar(value)])),
+          scale: at.gradScale === undefined ? undefined : scalar(at.gradScale),
+        };
+        made.set(wide, known);
+        for (const range of rangesOf(entry)) await this.#apply(entry, grad, range, known);
+        grad.dispose();
+      }
+    } finally {
+      for (const { scalars, scale } of made.values()) for (const x of [...Object.values(scalars), scale]) x?.dispose();
+      for (const grad of grads.values()) grad.dispose();
+    }
+  }
+
+  /** The step of one parameter, or of a window of it. */
+  async #apply(
+    entry: Entry,
+    wholeGrad: Tensor,
+    range: Range | undefined,
+    { scalars, scale }: { readonly scalars: { readonly [name: string]: Scalar }; readonly scale: Scalar | undefined },
+  ): Promise<void> {
+    const { name, role, size, param: whole } = entry;
+    const slots: { [slot: string]: Tensor } = {};
+    const held = Object.entries(entry.slots);
+    if (range) ownMemory(whole);
+    const param = range ? windowed(whole, range) : whole;
+    try {
+      for (const [slot, { held: x, per }] of held) slots[slot] = await x.take(within(range, per));
+      const next = scope(() => {
+        const part = range ? windowed(wholeGrad, range) : wholeGrad;
+        const grad = scale ? widened(part, scale) : part;
+        return this.optimizer.step({ name, role, size, param, grad, slots, scalars });
+      });
+      if (range) {
+        copyInto(next.param, param);
+        next.param.dispose();
+      } else if (next.param !== whole) whole.assign(next.param);
+      for (const [slot, { held: x, per }] of held) {
+        const before = slots[slot];
+        if (before === undefined) continue;
+        delete slots[slot];
+        await x.put(within(range, per), before, next.slots[slot] ?? before);
+      }
+    } finally {
+      if (range) param.dispose();
+      for (const [slot, { held: x }] of held) if (slots[slot]) x.drop(slots[slot]);
+    }
   }
 
   /** Runs `fn` with the values to evaluate in place of those being trained, where the optimizer makes a difference. */
@@ -61,61 +192,80 @@ export class OptimizerState implements Disposable {
     const { optimizer } = this;
     const trained: { param: Parameter; value: Tensor }[] = [];
     try {
-      if (optimizer.evaluated)
-        for (const { param, ...at } of this.#entries) {
-          const value = scope(() => optimizer.evaluated?.({ ...at, param }));
+      if (optimizer.evaluated) {
+        await this.ready();
+        for (const { name, role, size, param, slots: held } of this.#entries) {
+          const slots: { [slot: string]: Tensor } = {};
+          for (const [slot, { held: x }] of Object.entries(held)) slots[slot] = await x.take(undefined);
+          const value = scope(() => optimizer.evaluated?.({ name, role, size, param, slots }));
+          for (const [slot, { held: x }] of Object.entries(held)) if (slots[slot]) x.drop(slots[slot]);
           if (value === undefined || value === param) continue;
           trained.push({ param, value: param.as(...param.axes) });
           param.assign(value);
         }
+      }
       return await fn();
     } finally {
       for (const { param, value } of trained) param.assign(value);
     }
   }
 
-  /** The slots by "<slot>:<parameter>". They stay this object's: read them, do not dispose them. */
-  save(): Map<string, Tensor> {
+  /** The slots by "<slot>:<parameter>", each to be read when its turn comes. */
+  save(): Map<string, SavedSlot> {
     return new Map(
-      this.#entries.flatMap(({ name, slots }) => Object.entries(slots).map(([slot, x]) => [`${slot}:${name}`, x])),
+      this.#entries.flatMap(({ name, slots }) =>
+        Object.entries(slots).map(([slot, { held }]) => [`${slot}:${name}`, savedSlot(held, () => this.ready())]),
+      ),
     );
   }
 
-  /** Takes over slots saved before, all of them; checked before the first is replaced. */
-  load(saved: ReadonlyMap<string, Tensor>): void {
-    const own = this.save();
-    for (const [key, x] of own) {
-      const found = saved.get(key);
-      if (found === undefined)
-        throw new FtError(
-          "missing",
-          `the optimizer state has no "${key}"`,
-          `resume with the optimizer and the trainable parameters of that run (${this.optimizer.name} here)`,
-        );
-      if (found.dtype !== x.dtype || !sameShape(found.shape, x.shape))
-        throw new FtError("shape", `[load] "${key}" is ${found}, not ${x}`, "resume the run it was saved by");
-    }
-    const extra = [...saved.keys()].find((key) => !own.has(key));
+  /** Reads slots saved before, all of them, one after the other; what fits is known before the first is replaced. */
+  async load(saved: ReadonlyMap<string, SavedSlot>): Promise<void> {
+    const slots = new Map<string, HeldSlot>(
+      this.#entries.flatMap(({ name, slots }) =>
+        Object.entries(slots).map(([slot, { held }]) => [`${slot}:${name}`, held] as const),
+      ),
+    );
+    for (const [key, own] of slots) checkSaved(this.optimizer, key, own, saved.get(key));
+    const extra = [...saved.keys()].find((key) => !slots.has(key));
     if (extra !== undefined)
       throw new FtError(
         "input",
         `the optimizer state has "${extra}", which ${this.optimizer.name} does not have here`,
         "resume with the optimizer and the trainable parameters of that run",
       );
-    for (const entry of this.#entries) {
-      const next: { [slot: string]: Tensor } = {};
-      for (const [slot, old] of Object.entries(entry.slots)) {
-        next[slot] = saved.get(`${slot}:${entry.name}`) ?? old;
-        if (next[slot] !== old) old.dispose();
-      }
-      entry.slots = next;
+    if (this.#begun === undefined) this.#place.reserve();
+    this.#begun = Promise.resolve();
+    for (const [key, held] of slots) {
+      const from = saved.get(key);
+      let start = 0;
+      if (held.divisible && from?.pieces)
+        for await (const data of from.pieces()) {
+          await held.write({ start, count: data.length }, data);
+          start += data.length;
+        }
+      else if (from) await held.write({ start: 0, count: sizeOf(held.shape) }, await from.read());
     }
   }
 
   dispose(): void {
-    for (const { slots } of this.#entries) for (const x of Object.values(slots)) x.dispose();
+    this.#place.dispose();
   }
   [Symbol.dispose](): void {
     this.dispose();
+  }
+}
+
+function checkSaved(optimizer: AnyOptimizer, key: string, own: HeldSlot, found: SavedSlot | undefined): void {
+  if (found === undefined)
+    throw new FtError(
+      "missing",
+      `the optimizer state has no "${key}"`,
+      `resume with the optimizer and the trainable parameters of that run (${optimizer.name} here)`,
+    );
+  if (found.dtype !== own.dtype || !sameShape(found.shape, own.shape)) {
+    const show = ({ dtype, axes, shape }: SavedSlot | HeldSlot): string =>
+      `${dtype} ${axes.join("×")} = ${shape.join("×")}`;
+    throw new FtError("shape", `[load] "${key}" is ${show(found)}, not ${show(own)}`, "resume the run it was saved by");
   }
 }

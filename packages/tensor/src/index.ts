@@ -29,4 +29,4 @@ export {
   toParameter,
   zeros,
 } from "./tensor.ts";
-export { copyInto, windowOf } from "./window.ts";
+export { copyInto, hasWindows, readPieces, windowElements, windowOf } from "./window.ts";

@@ -1,7 +1,13 @@
-import { type DType, sizeOf } from "./dtype.ts";
+import type { Backend } from "./backend.ts";
+import { type DataOf, type DType, sizeOf } from "./dtype.ts";
 import { FtError } from "./error.ts";
 import { Storage } from "./memory.ts";
 import { Tensor } from "./tensor.ts";
+
+/** Whether tensors of a backend can be changed piece by piece. */
+export function hasWindows<B>(backend: Backend<B>): backend is Backend<B> & Required<Pick<Backend<B>, "part">> {
+  return backend.mutable && backend.part !== undefined;
+}
 
 /**
  * The row-major elements [start, start + count) of `x`, over its own memory: what a donating op writes into the window is
@@ -15,7 +21,7 @@ export function windowOf<D extends DType>(
 ): Tensor<D, readonly ["element"]> | undefined {
   const { storage } = x.view;
   const { backend } = storage;
-  if (!backend.mutable || backend.part === undefined) return undefined;
+  if (!hasWindows(backend)) return undefined;
   if (!(start >= 0 && count >= 0 && start + count <= sizeOf(x.shape)))
     throw new FtError("shape", `[windowOf] ${count} elements from ${start} on of ${x}`, "stay inside the tensor");
   const spec = { dtype: x.dtype, shape: [count] };
@@ -31,4 +37,24 @@ export function copyInto(from: Tensor, to: Tensor): void {
   if (source.dtype !== target.dtype || sizeOf(source.shape) !== sizeOf(target.shape))
     throw new FtError("shape", `[copyInto] ${from} to ${to}`, "copy between tensors of one dtype and size");
   target.storage.backend.primitives.cast({ x: { ...source, shape: target.shape } }, {}, target);
+}
+
+/** Elements of a window of the usual size: few enough to be no burden, enough for every core. */
+export const windowElements: number = 2 ** 22;
+
+/** The values on the host, row-major, in pieces of at most `windowElements` where the backend has windows, else at once. */
+export async function* readPieces<D extends DType>(x: Tensor<D>): AsyncGenerator<DataOf[D], void, undefined> {
+  const size = sizeOf(x.shape);
+  for (let start = 0; start < size; start += windowElements) {
+    const window = windowOf(x, start, Math.min(windowElements, size - start));
+    if (window === undefined) {
+      yield await x.read();
+      return;
+    }
+    try {
+      yield await window.read();
+    } finally {
+      window.dispose();
+    }
+  }
 }

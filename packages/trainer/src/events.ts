@@ -1,3 +1,5 @@
+import type { PeakMemory } from "./peak-memory.ts";
+
 /** The first event: where the run begins and where it will end. */
 export interface StartEvent {
   readonly type: "start";
@@ -72,6 +74,8 @@ export interface EndEvent {
   readonly reason: EndReason;
   readonly bestStep?: number;
   readonly bestLoss?: number;
+  /** the most memory that was held, loading included */
+  readonly memory: PeakMemory;
 }
 
 /** Everything that happens in a run, in order. Logging, progress bars and files are made from these. */

@@ -1,4 +1,4 @@
-import type { AnyOptimizer, Role, Schedule } from "@ft/optim";
+import type { AnyOptimizer, Placement, Role, Schedule } from "@ft/optim";
 import { FtError, type Parameter, type Tensor, type WideDType } from "@ft/tensor";
 import type { Evaluation } from "./events.ts";
 
@@ -70,6 +70,8 @@ export interface TrainOptions<B extends TrainBatch> {
   readonly loss: (batch: B) => Tensor<WideDType, readonly []>;
   readonly batches: BatchSource<B>;
   readonly optimizer: AnyOptimizer;
+  /** where the optimizer's slots lie between steps: "device" (as if absent), "host", or a file in the folder that is named */
+  readonly optimizerPlacement?: Placement;
   readonly schedule: Schedule;
   /** at least one of the two; the run ends with the first that is reached */
   readonly epochs?: number;
@@ -98,15 +100,15 @@ export function checkOptions<B extends TrainBatch>(options: TrainOptions<B>): vo
     if (value !== undefined && (!Number.isSafeInteger(value) || value < 1))
       throw new FtError("config", `${name} is ${value}`, "give a whole number of at least 1");
   };
-  const { parameters, batches, evaluate, earlyStopping, checkpoint } = options;
+  const { parameters, batches, optimizer, evaluate, earlyStopping, checkpoint } = options;
   if (parameters.size === 0)
     throw new FtError("config", "there are no parameters to train", "pass the trainable parameters of the model");
   for (const [name, { dtype }] of parameters)
-    if (dtype === "bf16" || dtype === "f16")
+    if ((dtype === "bf16" || dtype === "f16") && !optimizer.keepsMasters)
       throw new FtError(
         "config",
         `${name} is ${dtype}: most updates of a fine-tune are smaller than its spacing and would be lost`,
-        'train f32 weights: loadModel(path, { backend, weights: "f32" })',
+        `train f32 weights, loadModel(path, { backend, weights: "f32" }), or let the optimizer keep f32 masters, withMasterWeights(${optimizer.name})`,
       );
   if (options.maxSteps === undefined && options.epochs === undefined)
     throw new FtError("config", "neither maxSteps nor epochs is given", "say how long to train");

@@ -38,6 +38,11 @@ async function collect(options: TrainOptions<TinyBatch>, into: TrainEvent[] = []
   for await (const event of train(options)) into.push(event);
   return into;
 }
+/** 264 weights, two moments of each and its gradient are alive together at least; a process is more than a few pages. */
+const peaks = {
+  tensors: expect.toSatisfy((n: number) => n > 4 * 4 * 264),
+  resident: expect.toSatisfy((n: number) => n > 2 ** 24 && n < 2 ** 40),
+};
 const only = <T extends TrainEvent["type"]>(events: readonly TrainEvent[], type: T) =>
   events.filter((event): event is Extract<TrainEvent, { type: T }> => event.type === type);
 
@@ -45,7 +50,7 @@ test("it learns, and reports every step", async () => {
   const events = await collect({ ...base(), maxSteps: 1000, epochs: 15 });
   const all = only(events, "step");
   expect(events[0]).toEqual({ type: "start", step: 0, totalSteps: 60 });
-  expect(events.at(-1)).toEqual({ type: "end", step: 60, reason: "finished" });
+  expect(events.at(-1)).toEqual({ type: "end", step: 60, reason: "finished", memory: peaks });
   expect(all.map((event) => event.step)).toEqual(Array.from({ length: 60 }, (_, i) => i + 1));
   expect(Math.abs(all[0]!.loss - Math.log(12))).toBeLessThan(0.5);
   expect(all.at(-1)!.loss).toBeLessThan(0.1);
@@ -122,7 +127,14 @@ describe("evaluation", () => {
       [6, 4, true],
       [7, 6, false],
     ]);
-    expect(events.at(-1)).toEqual({ type: "end", step: 7, reason: "finished", bestStep: 6, bestLoss: 4 });
+    expect(events.at(-1)).toEqual({
+      type: "end",
+      step: 7,
+      reason: "finished",
+      bestStep: 6,
+      bestLoss: 4,
+      memory: peaks,
+    });
   });
 
   test("early stopping: small improvements add up, then patience runs out", async () => {
@@ -130,7 +142,14 @@ describe("evaluation", () => {
     const earlyStopping = { patience: 2, minDelta: 0.1 };
     const events = await collect({ ...base(), evaluate: { every: 1, run }, earlyStopping });
     // 4.95 is no improvement on 5, 4.85 is; 4.84 and 4.80 are none on 4.85
-    expect(events.at(-1)).toEqual({ type: "end", step: 5, reason: "early-stopping", bestStep: 5, bestLoss: 4.8 });
+    expect(events.at(-1)).toEqual({
+      type: "end",
+      step: 5,
+      reason: "early-stopping",
+      bestStep: 5,
+      bestLoss: 4.8,
+      memory: peaks,
+    });
   });
 
   test("the best checkpoint is kept through rotation, and can be loaded", async () => {

@@ -1,5 +1,5 @@
-import { clipByGlobalNorm, globalNorm, OptimizerState } from "@ft/optim";
-import { FtError } from "@ft/tensor";
+import { clipFactor, globalNorm, OptimizerState } from "@ft/optim";
+import { type Backend, FtError } from "@ft/tensor";
 import { listCheckpoints, rotate } from "./checkpoint/folder.ts";
 import { restore } from "./checkpoint/load.ts";
 import type { CheckpointMeta } from "./checkpoint/meta.ts";
@@ -7,6 +7,7 @@ import { saveCheckpoint } from "./checkpoint/save.ts";
 import type { CheckpointEvent, EndReason, EvalEvent, Evaluation, TrainEvent } from "./events.ts";
 import { showRows, windowGradients } from "./gradients.ts";
 import { checkOptions, type EvaluateOptions, type TrainBatch, type TrainOptions } from "./options.ts";
+import { peakMemory } from "./peak-memory.ts";
 import { evaluated, initialState, type RunState } from "./run-state.ts";
 import { countSteps, windowAt } from "./window.ts";
 
@@ -20,7 +21,8 @@ export async function* train<B extends TrainBatch>(
   options: TrainOptions<B>,
 ): AsyncGenerator<TrainEvent, void, undefined> {
   checkOptions(options);
-  const slots = new OptimizerState(options.optimizer, options.parameters, options.role);
+  const { optimizer, parameters, role, optimizerPlacement: placement } = options;
+  const slots = new OptimizerState(optimizer, parameters, { ...(role && { role }), ...(placement && { placement }) });
   try {
     yield* loop(options, slots);
   } finally {
@@ -56,6 +58,7 @@ async function* loop<B extends TrainBatch>(
     savedStep = restored.path === undefined ? undefined : state.step;
     warnings = restored.warnings;
   } else if (checkpoint) await refuseOtherRun(checkpoint.dir);
+  await slots.ready();
   yield { type: "start", step: state.step, totalSteps, ...(resumedFrom !== undefined && { resumedFrom }) };
   for (const message of warnings) yield { type: "warning", step: state.step, message };
 
@@ -88,7 +91,8 @@ async function* loop<B extends TrainBatch>(
     const keepsBest = bestNow && checkpoint?.keepBest !== false;
     if (reason !== undefined || keepsBest || (every !== undefined && step % every === 0)) yield* save();
     if (reason !== undefined) {
-      yield { type: "end", step, reason, ...(state.best && { bestStep: state.best.step, bestLoss: state.best.loss }) };
+      const best = state.best && { bestStep: state.best.step, bestLoss: state.best.loss };
+      yield { type: "end", step, reason, ...best, memory: peakMemory(backendOf(options)) };
       return;
     }
     const stepped = await takeStep(options, slots, state, aborted);
@@ -101,6 +105,11 @@ async function* loop<B extends TrainBatch>(
     state = { ...state, step: stepped.step, microBatches: stepped.microBatches };
     yield stepped.event;
   }
+}
+
+function backendOf<B extends TrainBatch>({ parameters }: TrainOptions<B>): Backend {
+  for (const { backend } of parameters.values()) return backend;
+  throw new FtError("config", "there are no parameters to train", "pass the trainable parameters of the model");
 }
 
 function isDue({ every, atStart }: EvaluateOptions, step: number, finished: boolean): boolean {
@@ -126,19 +135,18 @@ async function takeStep<B extends TrainBatch>(
   const result = await windowGradients(parameters, options.loss, members, { before, aborted });
   if (result === undefined) return "aborted";
 
-  let { grads } = result;
+  const { grads } = result;
   try {
     const bad = result.losses.findIndex((loss) => !Number.isFinite(loss));
     if (bad >= 0) return notFinite(step, `the loss is ${result.losses[bad]}`, members.slice(bad, bad + 1));
-    const clipped =
-      clipNorm === undefined ? { ...(await globalNorm(grads)), grads } : await clipByGlobalNorm(grads, clipNorm);
-    grads = clipped.grads;
-    if (clipped.nonFinite.length > 0)
-      return notFinite(step, `the gradient of ${clipped.nonFinite.slice(0, 3).join(", ")} is not finite`, members);
+    const { norm, nonFinite } = await globalNorm(grads);
+    if (nonFinite.length > 0)
+      return notFinite(step, `the gradient of ${nonFinite.slice(0, 3).join(", ")} is not finite`, members);
     const learningRate = options.schedule.learningRate(step);
     if (!Number.isFinite(learningRate))
       throw new FtError("config", `the learning rate of step ${step} is ${learningRate}`, "check the schedule");
-    slots.step(grads, { step, lr: learningRate });
+    const gradScale = clipNorm === undefined ? undefined : clipFactor(norm, clipNorm);
+    await slots.step(grads, { step, lr: learningRate, ...(gradScale !== undefined && { gradScale }) });
 
     const microBatches = state.microBatches + window.size;
     const seconds = (performance.now() - started) / 1000;
@@ -149,7 +157,7 @@ async function takeStep<B extends TrainBatch>(
       epoch: microBatches / batches.perEpoch,
       loss: result.losses.reduce((sum, loss) => sum + loss, 0),
       learningRate,
-      gradNorm: clipped.norm,
+      gradNorm: norm,
       targetTokens: members.reduce((sum, batch) => sum + batch.targetTokens, 0),
       tokens,
       tokensPerSecond: tokens / seconds,

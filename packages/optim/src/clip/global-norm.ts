@@ -1,4 +1,4 @@
-import { run, type Tensor } from "@ft/tensor";
+import { hasWindows, run, scope, sizeOf, type Tensor, wideOf, windowElements, windowOf } from "@ft/tensor";
 import { sumSquaresOp } from "@ft/tensor/ops";
 import { readScalars } from "../scalars.ts";
 
@@ -12,12 +12,33 @@ export interface GlobalNorm {
 
 /** The global norm of gradients by name. Squares are summed per tensor by the backend and across tensors in f64; one host read. */
 export async function globalNorm(grads: ReadonlyMap<string, Tensor>): Promise<GlobalNorm> {
-  const parts = [...grads.values()].map((grad) => run(sumSquaresOp, { in: { x: grad }, attrs: {}, axes: { y: [] } }).y);
+  const owners: string[] = [];
+  const parts: Tensor[] = [];
   try {
+    for (const [name, grad] of grads)
+      for (const part of partsOf(grad)) {
+        parts.push(part);
+        owners.push(name);
+      }
     const squares = await readScalars(parts);
-    const nonFinite = [...grads.keys()].filter((_, i) => !Number.isFinite(squares[i]));
-    return { norm: Math.sqrt(squares.reduce((sum, square) => sum + square, 0)), nonFinite };
+    const nonFinite = new Set(owners.filter((_, i) => !Number.isFinite(squares[i])));
+    return { norm: Math.sqrt(squares.reduce((sum, square) => sum + square, 0)), nonFinite: [...nonFinite] };
   } finally {
     for (const part of parts) part.dispose();
   }
+}
+
+/** Σ x² of a tensor; of one in 16 bits in windows, since it is widened for its sum and may be large. */
+function* partsOf(x: Tensor): Generator<Tensor> {
+  const size = sizeOf(x.shape);
+  if (wideOf(x.dtype) === x.dtype || size <= windowElements || !hasWindows(x.backend)) {
+    yield sumOfSquares(x);
+    return;
+  }
+  for (let start = 0; start < size; start += windowElements)
+    yield scope(() => sumOfSquares(windowOf(x, start, Math.min(windowElements, size - start)) ?? x));
+}
+
+function sumOfSquares(x: Tensor): Tensor {
+  return run(sumSquaresOp, { in: { x }, attrs: {}, axes: { y: [] } }).y;
 }

@@ -27,6 +27,7 @@ export function withGroups(options: {
     name: `groups(${members.map((member) => member.name).join(",")})`,
     ...(group !== undefined && others.length === 0 && { group }),
     ...(nonNegative.length > 0 && { nonNegative }),
+    ...(members.every((member) => member.keepsMasters) && { keepsMasters: true }),
     init: (at) => memberOf(at).optimizer.init(at),
     scalars(at) {
       const all: { [name: string]: number } = {};

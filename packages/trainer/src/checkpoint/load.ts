@@ -1,6 +1,16 @@
 import { join } from "node:path";
-import type { OptimizerState } from "@ft/optim";
-import { FtError, type Parameter, sameShape, showShape, type Tensor, tensor } from "@ft/tensor";
+import type { OptimizerState, SavedSlot } from "@ft/optim";
+import {
+  type DataOf,
+  type DType,
+  FtError,
+  type Parameter,
+  type Spec,
+  sameShape,
+  showShape,
+  windowElements,
+  windowOf,
+} from "@ft/tensor";
 import { openSafetensors, verifyFolder, type WeightSource } from "@ft/weights";
 import { listCheckpoints } from "./folder.ts";
 import { type CheckpointMeta, compareMeta, readMeta } from "./meta.ts";
@@ -36,7 +46,7 @@ export async function newestCheckpoint(dir: string): Promise<{ path: string | un
   return { path: undefined, warnings: [`there is no checkpoint in ${dir} yet: starting from the beginning`] };
 }
 
-/** Brings weights and slots to the newest whole checkpoint. Nothing is changed unless all of it fits. */
+/** Brings weights and slots to the newest whole checkpoint, piece by piece. Nothing is changed unless all of it fits. */
 export async function restore(
   dir: string,
   now: CheckpointMeta,
@@ -47,13 +57,13 @@ export async function restore(
   if (path === undefined) return { path, meta: undefined, warnings };
   const meta = await readMeta(join(path, files.state));
   warnings.push(...compareMeta(path, meta, now));
-  const slots = await readSlots(join(path, files.optimizer), state.save());
+  const source = await openSafetensors(join(path, files.optimizer));
   try {
+    const slots = savedSlots(source, state.save());
     await loadParameters(path, parameters);
-    state.load(slots);
-  } catch (error) {
-    for (const slot of slots.values()) slot.dispose();
-    throw error;
+    await state.load(slots);
+  } finally {
+    await source.close();
   }
   return { path, meta, warnings };
 }
@@ -63,52 +73,61 @@ export async function loadParameters(checkpoint: string, parameters: ReadonlyMap
   const path = join(checkpoint, files.parameters);
   const source = await openSafetensors(path);
   try {
-    const read = [...parameters].map(([name, param]) =>
-      fitting(source, name, param, () => readInto(source, name, param)),
-    );
+    for (const [name, param] of parameters) checkFit(source, name, param);
     const extra = [...source.tensors.keys()].find((name) => !parameters.has(name));
     if (extra !== undefined)
       throw new FtError("input", `${path} has "${extra}", which is not trained here`, "train the same parameters");
-    const writes = [];
-    for (const reader of read) writes.push(await reader());
-    for (const write of writes) write();
+    for (const [name, param] of parameters) await readInto(source, name, param);
   } finally {
     await source.close();
   }
 }
 
-async function readInto(source: WeightSource, name: string, param: Parameter): Promise<() => void> {
-  const data = await source.read(name, param.dtype);
-  return () => param.write(data);
-}
-
-/** Slots as the optimizer laid them out, read from a file and checked; the caller owns them. */
-async function readSlots(path: string, like: ReadonlyMap<string, Tensor>): Promise<Map<string, Tensor>> {
-  const slots = new Map<string, Tensor>();
-  const source = await openSafetensors(path);
-  try {
-    const extra = [...source.tensors.keys()].find((name) => !like.has(name));
-    if (extra !== undefined)
-      throw new FtError(
-        "input",
-        `${path} has "${extra}", which this run does not keep`,
-        "resume with the same optimizer",
-      );
-    for (const [name, own] of like) {
-      const read = fitting(source, name, own, () => source.read(name, own.dtype));
-      slots.set(name, tensor(own.backend, own.dtype, own.axes, own.shape, await read()));
+/** In windows where the backend has them, so that no whole copy is in memory beside the parameter. */
+async function readInto(source: WeightSource, name: string, param: Parameter): Promise<void> {
+  let start = 0;
+  for await (const data of filePieces(source, name, param.dtype)) {
+    const whole = data.length === source.tensors.get(name)?.size;
+    const window = whole ? undefined : windowOf(param, start, data.length);
+    if (window === undefined) {
+      param.write(whole ? data : await source.read(name, param.dtype));
+      return;
     }
-    return slots;
-  } catch (error) {
-    for (const slot of slots.values()) slot.dispose();
-    throw error;
-  } finally {
-    await source.close();
+    param.backend.write(window.view.storage.buffer, window.view, data);
+    window.dispose();
+    start += data.length;
   }
 }
 
-/** `read`, once the tensor in the file is known to have the shape wanted. */
-function fitting<T>(source: WeightSource, name: string, want: Tensor, read: () => T): () => T {
+async function* filePieces<D extends DType>(source: WeightSource, name: string, dtype: D): AsyncGenerator<DataOf[D]> {
+  const size = source.tensors.get(name)?.size ?? 0;
+  for (let start = 0; start < size; start += windowElements)
+    yield await source.readWindow(name, start, Math.min(windowElements, size - start), dtype);
+}
+
+/** Slots in a file, to be read later; checked against those that the optimizer laid out. */
+function savedSlots(source: WeightSource, like: ReadonlyMap<string, SavedSlot>): Map<string, SavedSlot> {
+  const extra = [...source.tensors.keys()].find((name) => !like.has(name));
+  if (extra !== undefined)
+    throw new FtError(
+      "input",
+      `${source.path} has "${extra}", which this run does not keep`,
+      "resume with the same optimizer",
+    );
+  const slots = new Map<string, SavedSlot>();
+  for (const [name, { dtype, shape, axes }] of like) {
+    checkFit(source, name, { dtype, shape });
+    slots.set(name, {
+      ...{ dtype, shape, axes },
+      read: () => source.read(name, dtype),
+      pieces: () => filePieces(source, name, dtype),
+    });
+  }
+  return slots;
+}
+
+/** Throws unless the file has this tensor in this dtype and shape. */
+function checkFit(source: WeightSource, name: string, want: Spec): void {
   const info = source.tensors.get(name);
   if (info === undefined)
     throw new FtError("missing", `${source.path} has no "${name}"`, "resume with the same trainable parameters");
@@ -118,5 +137,4 @@ function fitting<T>(source: WeightSource, name: string, want: Tensor, read: () =
       `${source.path}: "${name}" is ${info.dtype} ${showShape(info.shape)}, here ${want.dtype} ${showShape(want.shape)}`,
       "resume with the same model, adapter and dtype",
     );
-  return read;
 }

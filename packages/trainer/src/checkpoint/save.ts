@@ -1,7 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { globalNorm } from "@ft/optim";
-import { FtError, type Parameter, type Tensor } from "@ft/tensor";
+import { globalNorm, type SavedSlot } from "@ft/optim";
+import { FtError, type Parameter, readPieces, type Spec } from "@ft/tensor";
 import { commitFolder, type WeightEntry, writeSafetensors } from "@ft/weights";
 import { checkpointPath, listCheckpoints, removeCheckpoint } from "./folder.ts";
 import type { CheckpointMeta } from "./meta.ts";
@@ -20,7 +20,7 @@ export async function saveCheckpoint(
   dir: string,
   meta: CheckpointMeta,
   parameters: ReadonlyMap<string, Parameter>,
-  slots: ReadonlyMap<string, Tensor>,
+  slots: ReadonlyMap<string, SavedSlot>,
 ): Promise<string> {
   const { step } = meta.state;
   const { nonFinite } = await globalNorm(parameters);
@@ -35,13 +35,15 @@ export async function saveCheckpoint(
   if (stale) await removeCheckpoint(stale.path);
   const path = checkpointPath(dir, step);
   await commitFolder(path, async (folder) => {
-    await writeSafetensors(join(folder, files.parameters), entries(parameters));
-    await writeSafetensors(join(folder, files.optimizer), entries(slots));
+    const weights = [...parameters].map(([name, x]) => entry(name, x, () => readPieces(x)));
+    await writeSafetensors(join(folder, files.parameters), weights);
+    const state = [...slots].map(([name, x]) => entry(name, x, () => x.pieces?.() ?? x.read()));
+    await writeSafetensors(join(folder, files.optimizer), state);
     await writeFile(join(folder, files.state), `${JSON.stringify(meta, null, 2)}\n`);
   });
   return path;
 }
 
-function entries(tensors: ReadonlyMap<string, Tensor>): WeightEntry[] {
-  return [...tensors].map(([name, x]) => ({ name, dtype: x.dtype, shape: x.shape, data: () => x.read() }));
+function entry(name: string, { dtype, shape }: Spec, data: WeightEntry["data"]): WeightEntry {
+  return { name, dtype, shape, data };
 }

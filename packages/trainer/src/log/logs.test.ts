@@ -42,7 +42,13 @@ const start = (n: number, from?: string): TrainEvent => ({
   totalSteps: 6,
   ...(from !== undefined && { resumedFrom: from }),
 });
-const end = (n: number, reason: "finished" | "aborted"): TrainEvent => ({ type: "end", step: n, reason });
+const memory = { tensors: 1000, resident: 2000 };
+const end = (n: number, reason: "finished" | "aborted"): TrainEvent => ({
+  type: "end",
+  step: n,
+  reason,
+  memory,
+});
 
 async function feed(consumer: Consumer, events: readonly TrainEvent[]): Promise<void> {
   for (const event of events) await consumer.event(event);
@@ -59,7 +65,7 @@ describe("metrics.jsonl", () => {
       '{"type":"step","step":1,"epoch":0.1,"loss":1,"learningRate":0.00002,"gradNorm":0.8,"targetTokens":90,"tokens":100,"tokensPerSecond":1500,"seconds":0.5}',
     );
     expect(JSON.parse(second!)).toEqual({ type: "eval", step: 1, loss: 0.7, perplexity: 2, best: true, seconds: 1 });
-    expect(JSON.parse(third!)).toEqual({ type: "end", step: 1, reason: "finished" });
+    expect(JSON.parse(third!)).toEqual({ type: "end", step: 1, reason: "finished", memory });
   });
 
   test("a resumed run goes on from its checkpoint: nothing twice, no end in the middle, no torn line", async () => {
@@ -147,7 +153,7 @@ describe("progress", () => {
       log.event(step(n, 1));
     }
     log.event({ type: "warning", step: 1000, message: "look" });
-    log.event({ type: "end", step: 1000, reason: "early-stopping", bestStep: 900, bestLoss: 0.5 });
+    log.event({ type: "end", step: 1000, reason: "early-stopping", bestStep: 900, bestLoss: 0.5, memory });
     log.close();
     const lines = text().trimEnd().split("\n");
     expect(lines).toHaveLength(22);
