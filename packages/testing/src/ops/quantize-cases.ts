@@ -4,8 +4,10 @@ import {
   dequantize4bitOp,
   dequantize8bit,
   dequantize8bitOp,
+  fp4Bounds,
   int8Linear,
   int8LinearOp,
+  nf4Bounds,
   nf4Linear,
   nf4LinearOp,
   quantize4bit,
@@ -26,10 +28,30 @@ function matrix(random: Random, of: CaseSize): [number, number] {
     : [2 * random.int(150, 170) + 1, 2 * random.int(100, 120) + 1];
 }
 
-/** Normal values with runs of zeros, values on the bounds of codes, and a magnitude that two elements share. */
+/** f32 values a step or none beside the bounds of 4-bit codes in units of `top`, and `top` itself. */
+function onBounds(random: Random, top: number): number {
+  if (random.chance(0.1)) return random.pick([top, -top]);
+  const bound = random.pick([...nf4Bounds, ...fp4Bounds, ...fp4Bounds.map((value) => -value)]);
+  const x = Float32Array.of(bound * top);
+  new Int32Array(x.buffer)[0]! += random.int(-1, 1);
+  return x[0]!;
+}
+
+/**
+ * Normal values with runs of zeros and a magnitude that several elements share; or values where codes change, under
+ * magnitudes whose reciprocals are not rounded as usual; or magnitudes at the ends of f32.
+ */
 function uneven(random: Random, dtype: FloatDType, shape: readonly number[]): HostTensor {
   const x = normals(random, dtype, ["row", "column"], shape, random.pick([1e-3, 1, 40]));
-  const values = Array.from(x.values, (value) => (random.chance(0.05) ? random.pick([0, -0, 3, -3, 1.5]) : value));
+  const kind = random.int(0, 3);
+  const top = random.chance(0.3) ? 1 : 1 + random.int(0, 1023) / 1024;
+  const end =
+    dtype === "f16" ? random.pick([2 ** -23, 2 ** 12]) : random.pick([2 ** -127, 2 ** -120, 2 ** 122, 2 ** 125]);
+  const values = Array.from(x.values, (value) => {
+    if (kind === 0) return onBounds(random, top);
+    if (kind === 1) return Math.max(-3, Math.min(3, value)) * end;
+    return random.chance(0.05) ? random.pick([0, -0, 3, -3, 1.5]) : value;
+  });
   const [from, to] = [random.int(0, values.length), random.int(0, values.length)];
   return { ...x, values: random.chance(0.5) ? values.fill(0, from, to) : values };
 }

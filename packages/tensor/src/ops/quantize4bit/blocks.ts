@@ -2,6 +2,7 @@ import type { View } from "../../backend.ts";
 import { dim, sizeOf } from "../../dtype.ts";
 import { FtError } from "../../error.ts";
 import type { P } from "../../prims.ts";
+import { reciprocal } from "./reciprocal.ts";
 
 /** x as f32 in rows of one block each, [blocks, blockSize], the last filled up with zeros. */
 export function byBlocks(p: P, x: View, blockSize: number): View {
@@ -20,15 +21,19 @@ export function fromBlocks(p: P, blocks: View, shape: readonly number[]): View {
   return p.reshape(dim(flat, 0) === n ? flat : p.slice(flat, 0, 0, n), shape);
 }
 
+/** The smallest normal f32. */
+export const smallestNormal: number = 2 ** -126;
+
 /**
- * Each block over its largest magnitude: x·(1/absmax), two roundings, as bitsandbytes' kernels have it. A block of zeros
- * gives NaN, which is above no bound.
+ * Each block times the reciprocal of its largest magnitude, as bitsandbytes' CUDA kernels have it. They know no subnormal
+ * numbers: smaller x count as 0. A block of zeros gives NaN, which is above no bound.
  */
 export function scaleBlocks(p: P, x: View, blockSize: number): { scaled: View; absmax: View } {
-  const blocks = byBlocks(p, x, blockSize);
+  const raw = byBlocks(p, x, blockSize);
+  const tiny = p.compare("lt", p.unary("abs", raw), smallestNormal);
+  const blocks = p.where(tiny, p.fill(raw, 0), raw);
   const absmax = p.max(p.unary("abs", blocks), -1);
-  const scaled = p.mul(blocks, p.div(p.fill({ dtype: "f32", shape: absmax.shape }, 1), absmax));
-  return { scaled, absmax: p.reshape(absmax, [dim(blocks, 0)]) };
+  return { scaled: p.mul(blocks, reciprocal(p, absmax)), absmax: p.reshape(absmax, [dim(blocks, 0)]) };
 }
 
 /** Throws unless a block size is a power of two within bounds: kernels shift by it. */

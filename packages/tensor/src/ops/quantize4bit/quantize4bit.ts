@@ -5,7 +5,7 @@ import { defineOp, type Op } from "../../op.ts";
 import type { P } from "../../prims.ts";
 import { run } from "../../run.ts";
 import type { Axes, Tensor } from "../../tensor.ts";
-import { checkBlockSize, scaleBlocks } from "./blocks.ts";
+import { checkBlockSize, scaleBlocks, smallestNormal } from "./blocks.ts";
 import { fp4Bounds, fp4Ranks, nf4Bounds, type QuantType4bit } from "./tables.ts";
 
 /** Constants of a 4-bit format. */
@@ -28,8 +28,9 @@ export type Quantize4bit = {
 function encode(p: P, scaled: View, type: QuantType4bit): View {
   if (type === "nf4") return p.cast(p.searchSorted(scaled, p.constant(nf4Bounds)), "f32");
   const rank = p.searchSorted(p.unary("abs", scaled), p.constant(fp4Bounds));
-  const zero = p.fill(scaled, 0);
-  return p.add(p.gather(p.constant(fp4Ranks), rank), p.where(p.compare("lt", scaled, 0), p.fill(scaled, 8), zero));
+  // a subnormal product is 0, which has no sign
+  const negative = p.compare("le", scaled, -smallestNormal);
+  return p.add(p.gather(p.constant(fp4Ranks), rank), p.where(negative, p.fill(scaled, 8), p.fill(scaled, 0)));
 }
 
 /** The op behind quantize4bit(): its shapes and its reference; it has no gradient. */

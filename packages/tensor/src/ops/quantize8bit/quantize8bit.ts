@@ -5,7 +5,7 @@ import { defineOp, type Op } from "../../op.ts";
 import type { P } from "../../prims.ts";
 import { run } from "../../run.ts";
 import type { Axes, Tensor } from "../../tensor.ts";
-import { byBlocks, checkBlockSize, fromBlocks, scaleBlocks } from "../quantize4bit/blocks.ts";
+import { byBlocks, checkBlockSize, fromBlocks, scaleBlocks, smallestNormal } from "../quantize4bit/blocks.ts";
 import { bounds8bit, type Map8bit } from "./maps.ts";
 
 /** Constants of quantize8bit. */
@@ -33,7 +33,8 @@ function keepSign(p: P, codes: View, x: View): View {
   // 1/x tells −0 from 0
   const negative = p.where(p.compare("lt", p.div(one, x), 0), one, zero);
   const below = p.where(p.compare("lt", codes, 127), one, zero);
-  const step = p.where(p.compare("lt", zero, x), one, p.fill(codes, -1));
+  // to the kernels a subnormal number has a sign, and yet is not > 0
+  const step = p.where(p.compare("lt", x, smallestNormal), p.fill(codes, -1), one);
   const moved = p.where(p.compare("eq", negative, below), codes, p.add(codes, step));
   return p.where(p.compare("lt", moved, 0), p.fill(codes, 255), moved);
 }
