@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// The root commands: npm test, npm run quickstart, npm run bench, npm run build, npm run pack -- FOLDER, npm run ft -- <command>.
+// The root commands: npm test, npm run quickstart, npm run qlora, npm run bench, npm run build, npm run pack -- FOLDER, npm run ft -- <command>.
 // They need Node and npm and nothing else; each installs and builds what it needs.
 import { mkdirSync } from "node:fs";
 import { join, resolve } from "node:path";
@@ -83,8 +83,9 @@ async function main() {
     case "pack":
       return pack(rest[0]);
     case "quickstart":
-      await prepare("@ft/example-quickstart");
-      return (await node([join(root, "examples/quickstart/dist/main.js"), ...rest], { stdio: "inherit" })).code;
+    case "qlora":
+      await prepare(`@ft/example-${command}`);
+      return (await node([join(root, "examples", command, "dist/main.js"), ...rest], { stdio: "inherit" })).code;
     case "bench":
       await prepare("@ft/bench");
       return (await node([join(root, "bench/main.mjs"), ...rest], { stdio: "inherit" })).code;
@@ -98,7 +99,9 @@ async function main() {
         })
       ).code;
     default:
-      console.error("usage: node tools/run.mjs test | build | pack FOLDER | quickstart | bench [what] | ft <command>");
+      console.error(
+        "usage: node tools/run.mjs test | build | pack FOLDER | quickstart | qlora | bench [what] | ft <command>",
+      );
       return 2;
   }
 }

@@ -15,7 +15,8 @@ import {
 } from "@ft/data";
 import { applyLora, saveAdapter } from "@ft/lora";
 import { generate, type Llama, loadModel, meanLoss, uploadBatch } from "@ft/models";
-import { adamw, cosine } from "@ft/optim";
+import type { LinearFormat } from "@ft/nn";
+import { type AnyOptimizer, adamw, cosine } from "@ft/optim";
 import { countSteps, metricsLog, progressLog, train, watched } from "@ft/trainer";
 
 export interface Options {
@@ -38,6 +39,16 @@ export interface Options {
   /** held-out rows whose answers are shown, counted from 0 */
   readonly samples: readonly number[];
   readonly maxNewTokens: number;
+  /** how the base's weights are held; as the model has them when absent */
+  readonly format?: LinearFormat;
+  /** AdamW without decay when absent */
+  readonly optimizer?: AnyOptimizer;
+  /** folder for a checkpoint at the end */
+  readonly checkpoints?: string;
+  /** recompute activations in the backward */
+  readonly checkpointing?: boolean;
+  /** sees the model before the adapters are put over it, and after they were trained and taken off */
+  readonly inspect?: (model: Llama, when: "before" | "after") => Promise<void>;
 }
 
 /** What a run showed, before and after. */
@@ -58,7 +69,8 @@ interface Measured {
 export async function beforeAndAfter(options: Options): Promise<Result> {
   const begun = performance.now();
   const backend = await createCpuBackend();
-  using model = await loadModel(options.model, { backend });
+  const { format, checkpointing = false } = options;
+  using model = await loadModel(options.model, { backend, ...(format && { format }) });
   const tokenizer = await loadTokenizer(options.model);
   const template = chatTemplateOf(tokenizer);
   const { maxLength, batchSize, learningRate } = options;
@@ -84,6 +96,7 @@ export async function beforeAndAfter(options: Options): Promise<Result> {
     return { loss, exact: right / asked.length, answers };
   };
   const before = await measure();
+  await options.inspect?.(model, "before");
 
   const adapter = applyLora(model, { r: options.rank });
   const { trainable, total } = adapter.summary();
@@ -92,9 +105,9 @@ export async function beforeAndAfter(options: Options): Promise<Result> {
   const totalSteps = countSteps({ perEpoch: source.perEpoch, ...options.length });
   const events = train({
     parameters: adapter.parameters(),
-    loss: (batch) => model.loss(uploadBatch(backend, batch, model.config.vocabSize)).loss,
+    loss: (batch) => model.loss(uploadBatch(backend, batch, model.config.vocabSize), { checkpointing }).loss,
     batches: source,
-    optimizer: adamw({ weightDecay: 0 }),
+    optimizer: options.optimizer ?? adamw({ weightDecay: 0 }),
     schedule: cosine({ learningRate, totalSteps, warmupRatio: 0.05 }),
     ...options.length,
     clipNorm: 1,
@@ -105,6 +118,7 @@ export async function beforeAndAfter(options: Options): Promise<Result> {
         return { loss: await heldOutLoss() };
       },
     },
+    ...(options.checkpoints !== undefined && { checkpoint: { dir: options.checkpoints, keepBest: false } }),
     beforeMicroBatch: ({ draw }) => adapter.train(draw),
   });
   await mkdir(dirname(options.out), { recursive: true });
@@ -113,6 +127,8 @@ export async function beforeAndAfter(options: Options): Promise<Result> {
 
   const after = await measure();
   await saveAdapter(adapter, options.out, options.model);
+  adapter.remove();
+  await options.inspect?.(model, "after");
   const seconds = (performance.now() - begun) / 1000;
   show(options, before, after, seconds);
   return { loss: [before.loss, after.loss], exact: [before.exact, after.exact], seconds };

@@ -100,6 +100,28 @@ async function buildProgram(
       choose(async (io, signal) => (await import("./commands/pull.ts")).pullCommand(id, flags, io, signal)),
     );
 
+  program
+    .command("export")
+    .description("write a model for other tools, layer by layer quantised: memory for the quantised model is enough")
+    .requiredOption("--to <target>", "bnb: a folder of bitsandbytes, which transformers and ft load")
+    .requiredOption("--model <model>", "a folder, or a name on the hub (org/name)")
+    .requiredOption("--out <folder>", "where to write it")
+    .addOption(new Option("--type <type>", "how weights are held").choices(["nf4", "fp4", "int8"]).default("nf4"))
+    .option("--block-size <n>", "4 bits: weights that share a scale (default: 64)", whole(1))
+    .option("--no-double-quant", "4 bits: keep the scales in 32 bits")
+    .addOption(
+      new Option("--compute-dtype <dtype>", "what others are told to compute in (default: f32)").choices([
+        "f32",
+        "bf16",
+        "f16",
+      ]),
+    )
+    .option("--threads <n>", "threads of the CPU kernels", whole(1))
+    .option("--json", "one JSON document on stdout")
+    .action((flags) =>
+      choose(async (io, signal) => (await import("./commands/export.ts")).exportCommand(flags, io, signal)),
+    );
+
   const data = program.command("data").description("look at rows before training on them");
   dataset(data.command("preview").description("rows as the model sees them, what is trained on in colour"))
     .option("--rows <n>", "how many", whole(1), 3)

@@ -3,7 +3,6 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createCpuBackend } from "@ft/backend-cpu";
 import { loadTokenizer } from "@ft/data";
-import { loadModel } from "@ft/models";
 import { philox } from "@ft/tensor";
 import { checkpointPath, type StepEvent } from "@ft/trainer";
 import { beforeAll, describe, expect, it } from "vitest";
@@ -11,6 +10,8 @@ import { resolveConfig } from "../src/config/read-config.ts";
 import { settle } from "../src/config/settle.ts";
 import type { PartialConfig } from "../src/config/train-config.ts";
 import { openTemplate } from "../src/run/open-model.ts";
+import { loadBase } from "../src/train/base.ts";
+import { optimizerOf } from "../src/train/optimizer.ts";
 import { recordOf } from "../src/train/record.ts";
 import { prepareRows } from "../src/train/rows.ts";
 import { runTraining } from "../src/train/run.ts";
@@ -45,7 +46,8 @@ async function runOnce(given: PartialConfig, threads: number, stopAfter?: number
   const backend = await createCpuBackend({ threads });
   const asked = resolveConfig(given, {});
   const tokenizer = await loadTokenizer(asked.model);
-  using model = await loadModel(asked.model, { backend });
+  const { model: loaded } = await loadBase(asked, backend);
+  using model = loaded;
   const config = settle(asked, { context: model.config.maxPositions });
   const rows = await prepareRows(config, tokenizer, await openTemplate(tokenizer));
   const trainables = trainablesOf(config, model, asked.model);
@@ -59,6 +61,7 @@ async function runOnce(given: PartialConfig, threads: number, stopAfter?: number
     model,
     rows,
     trainables,
+    optimizer: optimizerOf(config),
     checkpoints,
     signal: stop.signal,
   })) {
@@ -75,6 +78,7 @@ const timeless = ({ seconds, tokensPerSecond, ...rest }: StepEvent): object => r
 describe.each([
   ["lora", { method: "lora" }],
   ["lora, packed", { method: "lora", packing: true, maxLength: 64 }],
+  ["qlora", { method: "qlora", min8bitSize: 0 }],
   ["full, with checkpointing", { method: "full", checkpointing: true, learningRate: 1e-3 }],
 ] as const)("stopping and resuming, %s", (_, changes) => {
   let base: PartialConfig = {};

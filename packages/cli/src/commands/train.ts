@@ -1,5 +1,5 @@
+import { mkdir } from "node:fs/promises";
 import { checkVocabulary, loadTokenizer } from "@ft/data";
-import { loadModel } from "@ft/models";
 import { FtError } from "@ft/tensor";
 import {
   checkpointPath,
@@ -13,10 +13,12 @@ import {
 } from "@ft/trainer";
 import { readGiven, resolveConfig } from "../config/read-config.ts";
 import { type SettledConfig, settle } from "../config/settle.ts";
-import type { PartialConfig } from "../config/train-config.ts";
+import type { PartialConfig, Quantization } from "../config/train-config.ts";
 import type { Io } from "../io.ts";
 import { openBackend, openTemplate } from "../run/open-model.ts";
 import { resolveModel } from "../run/resolve-model.ts";
+import { loadBase } from "../train/base.ts";
+import { optimizerOf } from "../train/optimizer.ts";
 import { recordOf } from "../train/record.ts";
 import { prepareRows, type TrainingRows } from "../train/rows.ts";
 import { runTraining } from "../train/run.ts";
@@ -31,21 +33,24 @@ export async function trainCommand(
 ): Promise<void> {
   const { config: fromFiles, notes } = await readGiven(file, flags);
   const asked = resolveConfig(fromFiles, flags);
+  const optimizer = optimizerOf(asked);
   for (const note of notes) io.note(note);
   const place = await resolveModel(asked.model, "model", io, signal);
   const given = { ...asked, model: place.path };
   const backend = await openBackend(given.backend, given);
   const tokenizer = await loadTokenizer(given.model);
   const template = await openTemplate(tokenizer, given.chatTemplate);
-  using model = await loadModel(given.model, { backend, weights: given.method === "full" ? "f32" : "stored" });
+  const { model: loaded, stored } = await loadBase(given, backend);
+  using model = loaded;
   checkVocabulary(tokenizer, model.config.vocabSize, given.model);
-  const config = settle(given, { context: model.config.maxPositions });
+  const config = settle(given, { context: model.config.maxPositions, stored });
   const rows = await prepareRows(config, tokenizer, template);
   if (config.patience !== undefined && rows.heldOut === undefined)
     throw new FtError("config", "patience needs held-out rows", "set validation or validationFraction");
   const trainables = trainablesOf(config, model, place.base);
   const record = await recordOf(config, place.exact);
-  const { resume } = config;
+  const { resume, optimizerFolder } = config;
+  if (optimizerFolder !== undefined) await makeFolder(optimizerFolder);
   await using directory = await runDirectory(config.out, { resume, record: { ...record } });
   const { engine, threads } = backend;
   const how = {
@@ -57,7 +62,7 @@ export async function trainCommand(
   describeRun(io, config, rows, trainables, `${backend.name}, ${how}${products}`);
 
   const { checkpoints } = directory;
-  const events = runTraining({ config, record, model, rows, trainables, checkpoints, signal });
+  const events = runTraining({ config, record, model, rows, trainables, optimizer, checkpoints, signal });
   const logs = [metricsLog(config.out), tensorBoardLog(config.out), progressLog({ stream: io.progress })];
   const summary = await follow(watched(events, logs));
   if (summary.reason === "aborted") {
@@ -76,6 +81,12 @@ export async function trainCommand(
   io.note(`saved       ${saved}${bestStep === undefined ? "" : `, the weights of step ${bestStep}`}`);
   const { trainable, total } = trainables;
   io.document({ out: config.out, saved, method: config.method, trainable, total, ...rows.stats, ...summary });
+}
+
+async function makeFolder(folder: string): Promise<void> {
+  await mkdir(folder, { recursive: true }).catch((cause: unknown) => {
+    throw new FtError("io", `optimizerFolder ${folder} cannot be made`, "name a folder that can be written", { cause });
+  });
 }
 
 interface Summary {
@@ -124,13 +135,19 @@ function describeRun(
   if (stats.dropped > 0) io.note(`            ${stats.dropped} left out, longer than ${maxLength} tokens`);
   const share = ((100 * trainable) / total).toFixed(2);
   io.note(`trainable   ${grouped(trainable)} of ${grouped(total)} parameters (${share} %)`);
+  if (config.quantization) io.note(`base        ${describeQuantization(config.quantization)}`);
   const { learningRate, schedule, accumulation, batchSize, batchTokens, epochs, maxSteps, lora } = config;
   const batch = batchTokens === undefined ? `${batchSize} rows` : `${batchTokens} positions`;
   const length = [epochs && `${epochs} epochs`, maxSteps && `at most ${maxSteps} steps`].filter(Boolean).join(", ");
   const adapter = config.method !== "full" ? `, r ${lora.r}, alpha ${lora.alpha}` : "";
   io.note(
-    `recipe      ${config.method}${adapter}, ${schedule} from ${learningRate}, ${batch} x ${accumulation}, ${length}`,
+    `recipe      ${config.method}${adapter}, ${config.optimizer}, ${schedule} from ${learningRate}, ${batch} x ${accumulation}, ${length}`,
   );
+}
+
+function describeQuantization({ type, blockSize, doubleQuant, computeDtype }: Quantization): string {
+  const blocks = blockSize === undefined ? "a scale a row" : `blocks of ${blockSize}`;
+  return `${type}, ${blocks}${doubleQuant ? ", double quantisation" : ""}, products in ${computeDtype}`;
 }
 
 /** 1234567 as 1,234,567. */

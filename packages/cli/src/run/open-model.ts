@@ -6,6 +6,7 @@ import { type LoraAdapter, loadAdapter } from "@ft/lora";
 import { type Llama, loadModel } from "@ft/models";
 import { type Backend, FtError } from "@ft/tensor";
 import { exists } from "./exists.ts";
+import { storedFormat } from "./stored-format.ts";
 
 /** The best backend there is: today the CPU. */
 export async function openBackend(
@@ -52,7 +53,8 @@ export async function openModel(given: string, options: OpenModelOptions): Promi
   const path = await savedIn(given, "model");
   const tokenizer = await loadTokenizer(path);
   const template = await openTemplate(tokenizer, options.chatTemplate);
-  const model = await loadModel(path, { backend: options.backend });
+  const format = await storedFormat(path);
+  const model = await loadModel(path, { backend: options.backend, ...(format && { format }) });
   try {
     checkVocabulary(tokenizer, model.config.vocabSize, path);
     const adapter =

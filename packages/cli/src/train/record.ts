@@ -32,9 +32,13 @@ export async function recordOf(config: TrainConfig, model: string): Promise<RunR
   };
 }
 
-/** What a resume must find unchanged, in a form that does not depend on where the files lie. */
+/**
+ * What a resume must find unchanged, in a form that does not depend on where the files lie. Where the optimizer's state is
+ * kept is not among it: the results are the same.
+ */
 export function identityOf({ config, hashes }: RunRecord): Record<string, string | number | boolean> {
-  const { method, compute, seed, packing, truncation, validationFraction, weightDecay, lora } = config;
+  const { method, compute, seed, packing, truncation, validationFraction, weightDecay, lora, quantization } = config;
+  const { optimizer, beta1, beta2, eps, momentum, nesterov, rmspropAlpha, min8bitSize, optimizerOrder } = config;
   const inputs = createHash("sha256").update(Object.values(hashes).join()).digest("hex");
   return {
     method,
@@ -44,9 +48,24 @@ export function identityOf({ config, hashes }: RunRecord): Record<string, string
     truncation,
     validationFraction,
     weightDecay,
+    weightDtype: config.weightDtype,
+    optimizer,
+    optimizerSettings: words({ beta1, beta2, eps, momentum, nesterov, rmspropAlpha, min8bitSize, optimizerOrder }),
+    quantization: words({ ...quantization }),
     lora: JSON.stringify(lora),
     inputs,
   };
+}
+
+/** "beta1 0.9, eps 0.001": what is given, in the order of the alphabet. */
+function words(settings: Readonly<Record<string, unknown>>): string {
+  const given = Object.entries(settings).filter(([, value]) => value !== undefined);
+  return given.length === 0
+    ? "none"
+    : given
+        .map(([key, value]) => `${key} ${value}`)
+        .sort()
+        .join(", ");
 }
 
 async function weightFiles(model: string): Promise<string[]> {

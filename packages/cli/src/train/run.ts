@@ -1,8 +1,9 @@
-import { epochBatches } from "@ft/data";
+import { type Batch, epochBatches } from "@ft/data";
 import { type Llama, meanLoss, uploadBatch } from "@ft/models";
-import { countSteps, type TrainEvent, train } from "@ft/trainer";
+import type { AnyOptimizer } from "@ft/optim";
+import { countSteps, type TrainEvent, type TrainOptions, train } from "@ft/trainer";
 import type { SettledConfig } from "../config/settle.ts";
-import { optimizerOf, scheduleOf } from "./optimizer.ts";
+import { scheduleOf } from "./optimizer.ts";
 import { identityOf, type RunRecord } from "./record.ts";
 import type { TrainingRows } from "./rows.ts";
 import type { Trainables } from "./trainables.ts";
@@ -13,31 +14,40 @@ export interface RunParts {
   readonly model: Llama;
   readonly rows: TrainingRows;
   readonly trainables: Trainables;
+  readonly optimizer: AnyOptimizer;
   readonly checkpoints: string;
   readonly signal: AbortSignal;
 }
 
 /** The events of a run that a configuration describes. */
-export function runTraining({
+export function runTraining(parts: RunParts): AsyncGenerator<TrainEvent, void, undefined> {
+  return train(trainingOptions(parts));
+}
+
+/** How that run is made: a plan takes steps of the same. */
+export function trainingOptions({
   config,
   record,
   model,
   rows,
   trainables,
+  optimizer,
   checkpoints,
   signal,
-}: RunParts): AsyncGenerator<TrainEvent, void, undefined> {
+}: RunParts): TrainOptions<Batch> {
   const { training, heldOut } = rows;
   const { accumulation, epochs, maxSteps, clipNorm, patience, minDelta, keep, resume, checkpointing } = config;
+  const { optimizerPlacement, optimizerFolder } = config;
   const length = { ...(maxSteps !== undefined && { maxSteps }), ...(epochs !== undefined && { epochs }) };
   const totalSteps = countSteps({ perEpoch: training.perEpoch, accumulation, ...length });
   const every = config.evalEvery ?? Math.max(1, Math.ceil(totalSteps / 10));
   const { vocabSize } = model.config;
-  return train({
+  return {
     parameters: trainables.parameters,
     loss: (batch) => model.loss(uploadBatch(model.backend, batch, vocabSize), { checkpointing }).loss,
     batches: training,
-    optimizer: optimizerOf(config),
+    optimizer,
+    optimizerPlacement: optimizerPlacement === "file" ? { file: optimizerFolder ?? config.out } : optimizerPlacement,
     schedule: scheduleOf(config, totalSteps),
     ...length,
     accumulation,
@@ -59,5 +69,5 @@ export function runTraining({
     signal,
     identity: identityOf(record),
     beforeMicroBatch: ({ draw }) => trainables.train(draw),
-  });
+  };
 }
