@@ -1,6 +1,7 @@
 import { readScalars, wideScalar } from "@ft/optim";
-import { FtError, type Parameter, run, scope, type Tensor, valueAndGrad, type WideDType } from "@ft/tensor";
-import { addOp, divide } from "@ft/tensor/ops";
+import { FtError, type Parameter, scope, type Tensor, valueAndGrad, type WideDType } from "@ft/tensor";
+import { divide } from "@ft/tensor/ops";
+import { accumulate } from "./accumulate.ts";
 import type { TrainBatch } from "./options.ts";
 
 /** Loss and gradients of one accumulation window. */
@@ -58,22 +59,6 @@ export async function windowGradients<B extends TrainBatch>(
     for (const value of values) value.dispose();
     if (!done) for (const grad of grads.values()) grad.dispose();
   }
-}
-
-/** Adds new gradients to those so far, name by name; both are consumed. */
-function accumulate(sofar: ReadonlyMap<string, Tensor>, fresh: ReadonlyMap<string, Tensor>): Map<string, Tensor> {
-  const sums = new Map(sofar);
-  for (const [name, grad] of fresh) {
-    const have = sums.get(name);
-    if (have === undefined) {
-      sums.set(name, grad);
-      continue;
-    }
-    sums.set(name, run(addOp, { in: { a: have, b: grad }, attrs: {}, axes: { y: have.axes } }).y);
-    have.dispose();
-    grad.dispose();
-  }
-  return sums;
 }
 
 /** "3, 17, 4" of a window's batches, cut short when there are many. */
