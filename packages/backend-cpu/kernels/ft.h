@@ -24,8 +24,8 @@ FT_KERNEL(void, ft_gemm_f32,
           (M, N, K, A, lda, transA, B, ldb, transB, C, ldc, alpha, beta))
 
 /* The same with B as weights are stored: `storage` 0 f32, 1 bf16, 2 f16, 3 int8 with scales[row of the
- * stored matrix], 4 NF4: two codes in a byte, the first in the upper half, with scales[flat index / block], block a power of
- * two and at least 16, and no gap between rows (scales and block are not read otherwise). A stored [N,K] with transB is a layer's forward,
+ * stored matrix], 4 NF4 and 5 FP4: two codes in a byte, the first in the upper half, with scales[flat index / block], block
+ * a power of two and at least 16, and no gap between rows (scales and block are not read otherwise). A stored [N,K] with transB is a layer's forward,
  * the same matrix without it its input gradient. Unpacked on the way; the result is that of ft_gemm_f32 on the unpacked
  * matrix, bit for bit. `products` 1 rounds both factors to bf16 and sums their products in f32, in the order of
  * vdpbf16ps, at the level that has this instruction and nowhere else; products of at most 8 rows stay in f32. Returns 0; -1 without memory; -2, and nothing is written, for a storage, block or kind of product
@@ -110,11 +110,13 @@ FT_KERNEL(int64_t, ft_embedding,
            int64_t h, float *out),
           (table, storage, scales, block, vocab, ids, n, h, out))
 
-/* dtable[vocab,h] = sum of dy[i,:] over ids[i], in order of i; negative ids are skipped. Returns -1, or the first i whose
- * id is >= vocab, and then writes nothing. */
+/* dtable[vocab,h] (+)= sum of dy[i,:] over ids[i], in order of i; negative ids are skipped. dtable is stored as f32, bf16 or
+ * f16 (0, 1, 2 as in ft_gemm): sums are f32 and rounded once onto it. beta 0 writes all of it, beta 1 adds and touches the
+ * rows of ids only. Returns -1; the first i whose id is >= vocab, or -2 for another storage and without memory, and then
+ * writes nothing. */
 FT_KERNEL(int64_t, ft_embedding_bwd,
-          (const float *dy, const int32_t *ids, int64_t n, int64_t h, int64_t vocab, float *dtable),
-          (dy, ids, n, h, vocab, dtable))
+          (const float *dy, const int32_t *ids, int64_t n, int64_t h, int64_t vocab, void *dtable, int storage, int beta),
+          (dy, ids, n, h, vocab, dtable, storage, beta))
 
 /* ---- attention: q, y [b,s,h,d]; k, v [b,s,hk,d]; h a multiple of hk ---- */
 
@@ -152,14 +154,54 @@ FT_KERNEL(int, ft_cross_entropy,
            float *dx, float *dw),
           (x, w, storage, scales, block, products, targets, rows, h, vocab, chunk, loss, count, dx, dw))
 
+/* ---- values quantised by blocks: the bytes of bitsandbytes' CUDA kernels, their division apart (they use an approximation) ---- */
+
+/* Every `block` neighbours of x (the last block may be shorter): absmax = max |x|, codes of x * (1 / absmax), two in a
+ * byte, the first in the upper half; behind an odd n that of 0. x stored as f32, bf16 or f16 (0, 1, 2), kind 4 NF4 or 5 FP4,
+ * block a power of two from 16 to 4096. Returns 0; -2, and nothing is written, for anything else. */
+FT_KERNEL(int, ft_quantize_4bit,
+          (const void *x, int storage, int64_t n, int kind, int64_t block, uint8_t *codes, float *absmax),
+          (x, storage, n, kind, block, codes, absmax))
+
+/* out = value of the code * absmax, in f32, rounded to `storage`; arguments and result as above */
+FT_KERNEL(int, ft_dequantize_4bit,
+          (const uint8_t *codes, int kind, const float *absmax, int64_t block, int64_t n, void *out, int storage),
+          (codes, kind, absmax, block, n, out, storage))
+
+/* The same with a byte for each value: codes number the nearest of 256 ascending values, the even one of two as near. With
+ * same_sign a code whose value has another sign than x is moved by one, up where x > 0 and down elsewhere, as
+ * bitsandbytes' optimizers do. Any block of at least 1. */
+FT_KERNEL(void, ft_quantize_8bit,
+          (const float *x, int64_t n, const float *map, int64_t block, int same_sign, uint8_t *codes, float *absmax),
+          (x, n, map, block, same_sign, codes, absmax))
+
+/* out = map[code] * absmax (+ offset[0], where it is not null) */
+FT_KERNEL(void, ft_dequantize_8bit,
+          (const uint8_t *codes, int64_t n, const float *map, const float *absmax, int64_t block, const float *offset,
+           float *out),
+          (codes, n, map, absmax, block, offset, out))
+
 /* ---- optimizers: in place, the formulas of torch.optim in f32 ---- */
 
-/* param *= 1 - lr wd; m += (1 - beta1)(grad - m); v = beta2 v + (1 - beta2) grad^2;
- * param -= lr / correction1 * m / (sqrt(v) / sqrt(correction2) + eps) */
-FT_KERNEL(void, ft_adamw,
+/* m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; param -= lr / correction1 * m / (sqrt(v) / sqrt(correction2) + eps).
+ * order 0: param *= 1 - lr wd first (AdamW); 1: last, and where g is not finite param stays and m and v become 0
+ * (bitsandbytes); 2: g = grad + wd param (Adam) */
+FT_KERNEL(void, ft_adam,
           (float *param, const float *grad, float *m, float *v, int64_t n, double lr, double beta1, double beta2, double eps,
-           double wd, double correction1, double correction2),
-          (param, grad, m, v, n, lr, beta1, beta2, eps, wd, correction1, correction2))
+           double wd, double correction1, double correction2, int order),
+          (param, grad, m, v, n, lr, beta1, beta2, eps, wd, correction1, correction2, order))
+
+/* param = param (1 - lr wd) - lr sign(beta1 m + (1 - beta1) grad); m = beta2 m + (1 - beta2) grad */
+FT_KERNEL(void, ft_lion,
+          (float *param, const float *grad, float *m, int64_t n, double lr, double beta1, double beta2, double wd),
+          (param, grad, m, n, lr, beta1, beta2, wd))
+
+/* g = grad + wd param; v = alpha v + (1 - alpha) g^2; with mean: mean = alpha mean + (1 - alpha) g, and v - mean^2 for v
+ * below; d = g / (sqrt(v) + eps), or grad / ... with mean_only; with buf: buf = momentum buf + d, d = buf; param -= lr d */
+FT_KERNEL(void, ft_rmsprop,
+          (float *param, const float *grad, float *v, float *mean, float *buf, int64_t n, double lr, double alpha,
+           double eps, double wd, double momentum, int mean_only),
+          (param, grad, v, mean, buf, n, lr, alpha, eps, wd, momentum, mean_only))
 
 /* g = grad + wd param; with buf: buf = first ? g : momentum buf + (1 - dampening) g, g = nesterov ? g + momentum buf : buf;
  * param -= lr g */

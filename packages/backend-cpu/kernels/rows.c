@@ -154,22 +154,74 @@ int64_t K(ft_embedding)(const void *table, int storage, const float *scales, int
   return -1;
 }
 
-static void embedding_bwd_task(void *arg, int64_t task) {
-  const lookup *g = arg;
-  int64_t c0 = task * STRIP, n = FT_MIN(STRIP, g->h - c0);
-  for (int64_t v = 0; v < g->vocab; v++) memset(g->out + v * g->h + c0, 0, (size_t)n * 4);
-  for (int64_t i = 0; i < g->n; i++) {
-    if (g->ids[i] < 0) continue;
-    float *d = g->out + (int64_t)g->ids[i] * g->h + c0;
-    const float *dy = g->from + i * g->h + c0;
-    for (int64_t c = 0; c < n; c += VL) store_n(d + c, load_n(d + c, n - c) + load_n(dy + c, n - c), n - c);
+/* ---- gradient of the table ---- */
+
+typedef struct {
+  const float *dy;
+  const int64_t *order; /* id << 32 | i, ascending: the rows of an id together and in order of i */
+  void *table;
+  int64_t used, h, vocab;
+  int storage, beta;
+} table_gradient;
+
+FT_INLINE void add_rows_as(const int storage, const table_gradient *g, int64_t c0, int64_t n) {
+  stored table = {g->table, g->h, storage, 0, 0};
+  for (int64_t from = 0, end; from < g->used; from = end) {
+    int64_t id = g->order[from] >> 32, at = id * g->h + c0;
+    float sum[STRIP] = {0};
+    for (end = from; end < g->used && g->order[end] >> 32 == id; end++) {
+      const float *dy = g->dy + (g->order[end] & 0xffffffff) * g->h + c0;
+      for (int64_t c = 0; c < n; c += VL) store_n(sum + c, load_n(sum + c, n - c) + load_n(dy + c, n - c), n - c);
+    }
+    if (g->beta)
+      for (int64_t c = 0; c < n; c++) sum[c] += stored_at(storage, &table, id, c0 + c);
+    if (storage == STORED_F32) memcpy((float *)g->table + at, sum, (size_t)n * 4);
+    else
+      for (int64_t c = 0; c < n; c++)
+        ((uint16_t *)g->table)[at + c] = storage == STORED_BF16 ? to_bf16(sum[c]) : to_f16(sum[c]);
   }
 }
 
-int64_t K(ft_embedding_bwd)(const float *dy, const int32_t *ids, int64_t n, int64_t h, int64_t vocab, float *dtable) {
+static void add_rows_task(void *arg, int64_t task) {
+  const table_gradient *g = arg;
+  int64_t c0 = task * STRIP, n = FT_MIN(STRIP, g->h - c0);
+  if (g->storage == STORED_F32) add_rows_as(STORED_F32, g, c0, n);
+  else if (g->storage == STORED_BF16) add_rows_as(STORED_BF16, g, c0, n);
+  else add_rows_as(STORED_F16, g, c0, n);
+}
+
+static void clear_rows_task(void *arg, int64_t task) {
+  const table_gradient *g = arg;
+  int64_t from = task * ROWS_PER_TASK, rows = FT_MIN(ROWS_PER_TASK, g->vocab - from);
+  size_t row = (size_t)g->h * (g->storage == STORED_F32 ? 4 : 2);
+  memset((char *)g->table + (size_t)from * row, 0, (size_t)rows * row);
+}
+
+/* ascending; `spare` is as long */
+static int64_t *sorted(int64_t *x, int64_t n, int64_t *spare) {
+  for (int64_t run = 1; run < n; run *= 2) {
+    for (int64_t at = 0; at < n; at += 2 * run) {
+      int64_t i = at, middle = FT_MIN(n, at + run), j = middle, end = FT_MIN(n, at + 2 * run);
+      for (int64_t k = at; k < end; k++) spare[k] = j == end || (i < middle && x[i] < x[j]) ? x[i++] : x[j++];
+    }
+    int64_t *swap = x;
+    x = spare, spare = swap;
+  }
+  return x;
+}
+
+int64_t K(ft_embedding_bwd)(const float *dy, const int32_t *ids, int64_t n, int64_t h, int64_t vocab, void *dtable, int storage,
+                            int beta) {
+  if (storage < STORED_F32 || storage > STORED_F16) return -2;
   for (int64_t i = 0; i < n; i++)
     if (ids[i] >= vocab) return i;
-  lookup g = {.from = dy, .ids = ids, .out = dtable, .n = n, .h = h, .vocab = vocab};
-  ft_parallel(ceil_div(h, STRIP), embedding_bwd_task, &g);
+  int64_t *order = ft_alloc((uint64_t)(n + 1) * 16), used = 0;
+  if (!order) return -2;
+  for (int64_t i = 0; i < n; i++)
+    if (ids[i] >= 0) order[used++] = (int64_t)ids[i] << 32 | i;
+  table_gradient g = {dy, sorted(order, used, order + n + 1), dtable, used, h, vocab, storage, beta};
+  if (!beta) ft_parallel(ceil_div(vocab, ROWS_PER_TASK), clear_rows_task, &g);
+  ft_parallel(ceil_div(h, STRIP), add_rows_task, &g);
+  ft_release(order);
   return -1;
 }

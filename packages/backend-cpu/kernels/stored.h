@@ -3,14 +3,14 @@
 #define FT_STORED_H
 #include "vec.h"
 
-enum { STORED_F32, STORED_BF16, STORED_F16, STORED_INT8, STORED_NF4, STORED_KINDS };
+enum { STORED_F32, STORED_BF16, STORED_F16, STORED_INT8, STORED_NF4, STORED_FP4, STORED_KINDS };
 
 typedef struct {
   const void *p;
   int64_t ld;          /* elements from one row to the next */
   int storage;
-  const float *scales; /* int8: one for each row; NF4: one for each block */
-  int64_t block;       /* NF4: so many neighbours in the flat matrix share a scale; a power of two, at least 16 */
+  const float *scales; /* int8: one for each row; NF4 and FP4: one for each block */
+  int64_t block;       /* NF4 and FP4: so many neighbours in the flat matrix share a scale; a power of two, at least 16 */
 } stored;
 
 FT_INLINE uint32_t bits_of(float x) {
@@ -59,27 +59,36 @@ static const float nf4_values[16] = {
     1.0f,
 };
 
-/* VL values from VL / 2 bytes; the first is in the upper four bits of its byte */
-FT_INLINE vf nf4_lookup(const uint8_t *p) {
+/* a sign, two bits of exponent and one of mantissa, over 12: the code of a value is not its rank (bitsandbytes) */
+static const float fp4_values[16] = {
+    0.0f,  0.005208333333f,  0.66666667f,  1.0f,  0.33333333f,  0.5f,  0.16666667f,  0.25f,
+    -0.0f, -0.005208333333f, -0.66666667f, -1.0f, -0.33333333f, -0.5f, -0.16666667f, -0.25f,
+};
+
+FT_INLINE int is_4bit(int storage) { return storage == STORED_NF4 || storage == STORED_FP4; }
+FT_INLINE const float *values_of(const int storage) { return storage == STORED_FP4 ? fp4_values : nf4_values; }
+
+/* VL of 16 values by VL / 2 bytes; the first is in the upper four bits of its byte */
+FT_INLINE vf lookup_4bit(const float *values, const uint8_t *p) {
 #if VL == 16
   uint32_t word[2];
   memcpy(word, p, 8);
   __m512i w = _mm512_inserti64x4(_mm512_set1_epi32((int)word[0]), _mm256_set1_epi32((int)word[1]), 1);
   w = _mm512_srlv_epi32(w, (__m512i)(vu){4, 0, 12, 8, 20, 16, 28, 24, 4, 0, 12, 8, 20, 16, 28, 24});
-  return (vf)_mm512_permutexvar_ps(w, (__m512)load(nf4_values)); /* an index is its lowest four bits */
+  return (vf)_mm512_permutexvar_ps(w, (__m512)load(values)); /* an index is its lowest four bits */
 #elif VL == 8
   uint32_t word;
   memcpy(&word, p, 4);
   vu w = (vu)_mm256_srlv_epi32(_mm256_set1_epi32((int)word), (__m256i)(vu){4, 0, 12, 8, 20, 16, 28, 24});
-  __m256 low = _mm256_permutevar8x32_ps((__m256)load(nf4_values), (__m256i)w); /* by the lowest three bits */
-  __m256 high = _mm256_permutevar8x32_ps((__m256)load(nf4_values + 8), (__m256i)w);
+  __m256 low = _mm256_permutevar8x32_ps((__m256)load(values), (__m256i)w); /* by the lowest three bits */
+  __m256 high = _mm256_permutevar8x32_ps((__m256)load(values + 8), (__m256i)w);
   return (vf)_mm256_blendv_ps(low, high, (__m256)(w << 28)); /* by the sign: the fourth bit */
 #else
-  return (vf){nf4_values[p[0] >> 4], nf4_values[p[0] & 15], nf4_values[p[1] >> 4], nf4_values[p[1] & 15]};
+  return (vf){values[p[0] >> 4], values[p[0] & 15], values[p[1] >> 4], values[p[1] & 15]};
 #endif
 }
 
-FT_INLINE float nf4_scale(const stored *m, int64_t flat) { return m->scales[flat >> __builtin_ctzll((uint64_t)m->block)]; }
+FT_INLINE float block_scale(const stored *m, int64_t flat) { return m->scales[flat >> __builtin_ctzll((uint64_t)m->block)]; }
 
 FT_INLINE uint16_t half_at(const void *p, int64_t i) {
   uint16_t h;
@@ -93,16 +102,16 @@ FT_INLINE float stored_at(const int storage, const stored *m, int64_t row, int64
   if (storage == STORED_BF16) return from_bf16(half_at(m->p, i));
   if (storage == STORED_F16) return from_f16(half_at(m->p, i));
   if (storage == STORED_INT8) return (float)((const int8_t *)m->p)[i] * m->scales[row];
-  if (storage == STORED_NF4) {
+  if (is_4bit(storage)) {
     uint8_t two = ((const uint8_t *)m->p)[i >> 1];
-    return nf4_values[i & 1 ? two & 15 : two >> 4] * nf4_scale(m, i);
+    return values_of(storage)[i & 1 ? two & 15 : two >> 4] * block_scale(m, i);
   }
   return ((const float *)m->p)[i];
 }
 
 /* elements in 64 bytes */
 FT_INLINE int64_t stored_line(const int storage) {
-  return storage == STORED_F32 ? 16 : storage == STORED_INT8 ? 64 : storage == STORED_NF4 ? 128 : 32;
+  return storage == STORED_F32 ? 16 : storage == STORED_INT8 ? 64 : is_4bit(storage) ? 128 : 32;
 }
 FT_INLINE void prefetch(const int storage, const stored *m, int64_t row, int64_t i) {
   __builtin_prefetch((const char *)m->p + (i + row * m->ld) * 64 / stored_line(storage));
@@ -141,8 +150,8 @@ FT_INLINE vf fetch(const int storage, const stored *m, int64_t row, int64_t i) {
 #endif
     return x * m->scales[row];
   }
-  if (storage == STORED_NF4) {
-    if (i % VL == 0) return nf4_lookup((const uint8_t *)m->p + i / 2) * nf4_scale(m, i); /* within a block */
+  if (is_4bit(storage)) {
+    if (i % VL == 0) return lookup_4bit(values_of(storage), (const uint8_t *)m->p + i / 2) * block_scale(m, i); /* within a block */
     vf x = {0};
     for (int u = 0; u < VL; u++) x[u] = stored_at(storage, m, row, i - row * m->ld + u);
     return x;
@@ -160,7 +169,7 @@ FT_INLINE vf fetch_n(const int storage, const stored *m, int64_t row, int64_t i,
 /* n elements of row `row` from `column` on, as f32 */
 FT_INLINE void unpack_as(const int storage, const stored *m, int64_t row, int64_t column, int64_t n, float *d) {
   int64_t i = 0;
-  if (storage == STORED_NF4) /* up to where a vector of codes starts */
+  if (is_4bit(storage)) /* up to where a vector of codes starts */
     for (; i < n && (row * m->ld + column + i) % VL; i++) d[i] = stored_at(storage, m, row, column + i);
   for (; i + VL <= n; i += VL) store(d + i, fetch(storage, m, row, column + i));
   for (; i < n; i++) d[i] = stored_at(storage, m, row, column + i);
@@ -174,6 +183,7 @@ FT_INLINE void unpack_as(const int storage, const stored *m, int64_t row, int64_
     case STORED_F16: call(STORED_F16, __VA_ARGS__); break;                                                             \
     case STORED_INT8: call(STORED_INT8, __VA_ARGS__); break;                                                           \
     case STORED_NF4: call(STORED_NF4, __VA_ARGS__); break;                                                             \
+    case STORED_FP4: call(STORED_FP4, __VA_ARGS__); break;                                                             \
     default: __builtin_unreachable(); /* callers have checked it */                                                    \
   }
 

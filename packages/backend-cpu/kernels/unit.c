@@ -7,6 +7,8 @@
 
 #include "gemm/gemm.c"
 #include "elementwise.c"
+#include "optimizers.c"
 #include "rows.c"
+#include "quantize.c"
 #include "attention/attention.c"
 #include "loss.c"

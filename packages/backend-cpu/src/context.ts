@@ -1,6 +1,6 @@
 import { FtError, type Spec, type View } from "@ft/tensor";
 import type { BufferPool, CpuBuffer } from "./buffer.ts";
-import type { NativeKernels, Storage, Stored } from "./native/abi.ts";
+import type { FloatStorage, Floats, NativeKernels } from "./native/abi.ts";
 import type { KernelLibrary } from "./native/kernel-library.ts";
 import { type NativeObserver, observed } from "./native/observe.ts";
 
@@ -67,11 +67,30 @@ export function i32(view: View<CpuBuffer>): Int32Array<ArrayBuffer> {
   throw new FtError("dtype", "[cpu] a kernel for i32 was given other data", "register it with `accepts`");
 }
 
-/** A weight as it lies in memory, and the code its dtype has in C. */
-export function stored({ dtype, storage: { buffer } }: View<CpuBuffer>): readonly [Stored, Storage] {
+/** The bytes of a u8 view. */
+export function u8(view: View<CpuBuffer>): Uint8Array<ArrayBuffer> {
+  const { buffer } = view.storage;
+  if (buffer instanceof Uint8Array) return buffer;
+  throw new FtError("dtype", "[cpu] a kernel for u8 was given other data", "register it with `accepts`");
+}
+
+/** The codes of an i8 view. */
+export function i8(view: View<CpuBuffer>): Int8Array<ArrayBuffer> {
+  const { buffer } = view.storage;
+  if (buffer instanceof Int8Array) return buffer;
+  throw new FtError("dtype", "[cpu] a kernel for i8 was given other data", "register it with `accepts`");
+}
+
+/** Floats as they lie in memory, and the code their dtype has in C. */
+export function stored({ dtype, storage: { buffer } }: View<CpuBuffer>): readonly [Floats, FloatStorage] {
   if (buffer instanceof Float32Array) return [buffer, 0];
   if (buffer instanceof Uint16Array) return [buffer, dtype === "bf16" ? 1 : 2];
   throw new FtError("dtype", `[cpu] a kernel was given a weight in ${dtype}`, "register it with `accepts`");
+}
+
+/** What C reads and rounds to: f32, bf16 and f16. */
+export function isStored({ dtype }: Spec): boolean {
+  return dtype === "f32" || dtype === "bf16" || dtype === "f16";
 }
 
 /** Whether a kernel can read `weight` as it is stored and, where it trains, write its gradient, which has its dtype. */

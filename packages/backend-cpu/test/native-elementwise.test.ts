@@ -183,49 +183,6 @@ describe.skipIf(!native).each(available)("elementwise kernels on %s", (level) =>
     expect(all).toEqual(x);
   });
 
-  it("adamw and sgd are torch's formulas", () => {
-    const n = 70_005;
-    const [p, g, m, v] = [values(n, 1), values(n, 2), values(n, 3, 0.1), values(n, 4, 0.01).map(Math.abs)];
-    const [lr, b1, b2, eps, wd, c1, c2] = [1e-2, 0.9, 0.999, 1e-8, 0.1, 1 - 0.9 ** 3, 1 - 0.999 ** 3];
-    const [np, nm, nv] = sameOnThreads(() => {
-      const [a, b, c] = [p.slice(), m.slice(), v.slice()];
-      k.adamw(a, g, b, c, n, lr, b1, b2, eps, wd, c1, c2);
-      return [a, b, c] as const;
-    });
-    const em = Array.from(m, (x, i) => b1 * x + (1 - b1) * g[i]!);
-    const ev = Array.from(v, (x, i) => b2 * x + (1 - b2) * g[i]! ** 2);
-    const ep = Array.from(p, (x, i) => x * (1 - lr * wd) - ((lr / c1) * em[i]!) / (Math.sqrt(ev[i]! / c2) + eps));
-    expectWithin(nm!, em, 1, 2e-7);
-    expectWithin(nv!, ev, ev, 3e-7);
-    expectWithin(
-      np!,
-      ep,
-      Array.from(ep, (x, i) => Math.abs(x) + Math.abs(p[i]!)),
-      4e-7,
-    );
-
-    for (const nesterov of [0, 1] as const)
-      for (const first of [0, 1] as const) {
-        const [sp, sb] = sameOnThreads(() => {
-          const [a, b] = [p.slice(), m.slice()];
-          k.sgd(a, g, b, n, 0.1, 0.9, 0.2, nesterov, 0.05, first);
-          return [a, b] as const;
-        });
-        const grad = Array.from(g, (x, i) => x + 0.05 * p[i]!);
-        const buf = grad.map((x, i) => (first ? x : 0.9 * m[i]! + 0.8 * x));
-        expectWithin(sb!, buf, 1, 3e-7);
-        expectWithin(
-          sp!,
-          Array.from(p, (x, i) => x - 0.1 * (nesterov ? grad[i]! + 0.9 * buf[i]! : buf[i]!)),
-          1,
-          3e-7,
-        );
-      }
-    const plain = p.slice();
-    k.sgd(plain, g, null, n, 0.1, 0, 0, 0, 0, 0);
-    expect(plain).toEqual(p.map((x, i) => x - Math.fround(g[i]! * Math.fround(0.1))));
-  });
-
   it("sums squares in f64 and sees what is not finite, at every place of a vector", () => {
     fc.assert(
       fc.property(fc.oneof(fc.integer({ min: 0, max: 40 }), fc.integer({ min: 3_000_000, max: 3_100_000 })), (n) => {

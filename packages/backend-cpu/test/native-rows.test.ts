@@ -1,3 +1,4 @@
+import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from "@ft/tensor";
 import fc from "fast-check";
 import { beforeAll, describe, expect, it } from "vitest";
 import { available, expectWithin, native, property, sameOnThreads, values } from "./native-support.ts";
@@ -126,7 +127,7 @@ describe.skipIf(!native).each(available)("row kernels on %s", (level) => {
         const ids = Int32Array.from({ length: n }, (_, i) => ((i * 11) % 9) - 2);
         const [got] = sameOnThreads(() => {
           const out = new Float32Array(vocab * h).fill(Number.NaN);
-          expect(k.embedding_bwd(dy, ids, n, h, vocab, out)).toBe(-1);
+          expect(k.embedding_bwd(dy, ids, n, h, vocab, out, 0, 0)).toBe(-1);
           return [out];
         });
         const expected = new Float32Array(vocab * h);
@@ -134,9 +135,35 @@ describe.skipIf(!native).each(available)("row kernels on %s", (level) => {
           if (id >= 0) for (let c = 0; c < h; c++) expected[id * h + c]! += dy[i * h + c]!;
         expect(got).toEqual(expected);
         ids[n - 1] = vocab;
-        expect(k.embedding_bwd(dy, ids, n, h, vocab, expected)).toBe(n - 1);
+        expect(k.embedding_bwd(dy, ids, n, h, vocab, expected, 0, 0)).toBe(n - 1);
       }),
       property(30),
     );
+  });
+
+  it("the gradient of embedding adds onto rows that are there, and rounds a row once to bf16 and f16", () => {
+    const [vocab, h, n] = [9, 261, 100];
+    const [dy, before] = [values(n * h, 3), values(vocab * h, 4)];
+    const ids = Int32Array.from({ length: n }, (_, i) => ((i * 7) % 8) - 1); // row 7 and 8 are never named
+    const sums = new Float32Array(vocab * h);
+    for (const [i, id] of ids.entries()) if (id >= 0) for (let c = 0; c < h; c++) sums[id * h + c]! += dy[i * h + c]!;
+    const kinds = [
+      [0, (x: Float32Array) => x, (x: Float32Array) => x],
+      [1, f32ToBf16, bf16ToF32],
+      [2, f32ToF16, f16ToF32],
+    ] as const;
+    for (const [storage, narrow, widen] of kinds) {
+      const had = narrow(before);
+      const wide = widen(had as Float32Array & Uint16Array);
+      for (const beta of [0, 1] as const) {
+        const expected = narrow(sums.map((x, i) => (beta ? wide[i]! + x : x)));
+        sameOnThreads(() => {
+          const table = had.slice();
+          expect(k.embedding_bwd(dy, ids, n, h, vocab, table, storage, beta)).toBe(-1);
+          expect(Buffer.from(table.buffer).equals(Buffer.from(expected.buffer))).toBe(true);
+          return [];
+        });
+      }
+    }
   });
 });

@@ -69,10 +69,11 @@ describe.skipIf(!native).each(table)("weights in $name on $level", ({ level, sto
 });
 
 describe.skipIf(!native)("gemm", () => {
-  it.each([0, 8, 48])("refuses NF4 in blocks of %i", (block) => {
+  it.each([0, 8, 48])("refuses NF4 and FP4 in blocks of %i", (block) => {
     const [a, out] = [new Float32Array(4), new Float32Array(4)];
     const codes = new Uint8Array(2);
-    expect(native!.kernels.gemm(2, 2, 2, a, 2, 0, codes, 4, a, block, 2, 1, out, 2, 1, 0, 0)).toBe(-2);
+    for (const kind of [4, 5] as const)
+      expect(native!.kernels.gemm(2, 2, 2, a, 2, 0, codes, kind, a, block, 2, 1, out, 2, 1, 0, 0)).toBe(-2);
   });
   it.each([-1, 9])("refuses storage %i and leaves C alone", (storage) => {
     const out = new Float32Array(4).fill(5);

@@ -42,19 +42,28 @@ function int8(rows: number, ld: number, seed: number): Weight {
   return { stored, scales, block: 0, plain };
 }
 
-// the table bitsandbytes documents and ships
-const codes = [
+// the tables bitsandbytes documents and ships
+const nf4Codes = [
   -1, -0.6961928009986877, -0.5250730514526367, -0.39491748809814453, -0.28444138169288635, -0.18477343022823334,
   -0.09105003625154495, 0, 0.07958029955625534, 0.16093020141124725, 0.24611230194568634, 0.33791524171829224,
   0.44070982933044434, 0.5626170039176941, 0.7229568362236023, 1,
 ];
+const fp4Codes = [0, 0.005208333333, 0.66666667, 1, 0.33333333, 0.5, 0.16666667, 0.25].flatMap((x) => [x, -x]);
+const fp4Value = (code: number): number => Math.fround(fp4Codes[(code % 8) * 2 + (code >> 3)]!);
 
-function nf4(rows: number, ld: number, seed: number, block = 16 << (rows % 3)): Weight {
+/** The values of the 16 codes. */
+export const codeValues: { readonly nf4: Float32Array; readonly fp4: Float32Array } = {
+  nf4: Float32Array.from(nf4Codes),
+  fp4: Float32Array.from({ length: 16 }, (_, code) => fp4Value(code)),
+};
+
+function four(type: "nf4" | "fp4", rows: number, ld: number, seed: number): Weight {
+  const block = 16 << (rows % 3);
   const stored = Uint8Array.from(values(Math.ceil((rows * ld) / 2), seed), (x) => Math.floor((x + 1) * 128));
   const scales = values(Math.ceil((rows * ld) / block), seed + 1);
   const plain = Float32Array.from({ length: rows * ld }, (_, i) => {
     const code = i % 2 ? stored[(i - 1) / 2]! % 16 : Math.floor(stored[i / 2]! / 16);
-    return codes[code]! * scales[Math.floor(i / block)]!;
+    return codeValues[type][code]! * scales[Math.floor(i / block)]!;
   });
   return { stored, scales, block, plain };
 }
@@ -68,5 +77,6 @@ export const storages: readonly {
   { name: "bf16", storage: 1, make: bf16 },
   { name: "f16", storage: 2, make: f16 },
   { name: "int8", storage: 3, make: int8 },
-  { name: "NF4", storage: 4, make: nf4 },
+  { name: "NF4", storage: 4, make: (...of) => four("nf4", ...of) },
+  { name: "FP4", storage: 5, make: (...of) => four("fp4", ...of) },
 ];

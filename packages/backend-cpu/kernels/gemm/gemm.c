@@ -55,7 +55,7 @@ static void gemm_call(int64_t M, int64_t N, int64_t K, const float *A, int64_t l
 
 static int can_multiply(const stored *w, int products) {
   if (w->storage < 0 || w->storage >= STORED_KINDS || products < 0 || products > HAS_PAIRS) return 0;
-  return w->storage != STORED_NF4 || (w->block >= 16 && !(w->block & (w->block - 1)));
+  return !is_4bit(w->storage) || (w->block >= 16 && !(w->block & (w->block - 1)));
 }
 
 /* with a weight as it is stored, and with products of f32 (0) or bf16 (1); returns what ft_gemm does */

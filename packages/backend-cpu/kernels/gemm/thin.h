@@ -15,8 +15,8 @@ FT_INLINE void dots(const int storage, const product *g, const stored *w, const 
   for (int j = 0; j < 4; j++) row[j] = c + FT_MIN(j, n - 1);
   for (; k + VL <= g->K; k += VL) {
     vf x[4];
-    /* rows are too short for the processor to foresee the next four; with NF4 it has no time to spare for that */
-    if (storage != STORED_NF4 && k % line == 0)
+    /* rows are too short for the processor to foresee the next four; with four bits it has no time to spare for that */
+    if (!is_4bit(storage) && k % line == 0)
       for (int j = 0; j < 4; j++) prefetch(storage, w, row[j] + 4, k);
     for (int j = 0; j < 4; j++) x[j] = fetch(storage, w, row[j], k);
     for (int i = 0; i < mr; i++) {

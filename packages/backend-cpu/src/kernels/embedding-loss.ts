@@ -9,10 +9,12 @@ export const embeddingKernel: Kernel<Embedding, CpuContext> = defineKernel(embed
     const at = native.embedding(...stored(table), null, 0, vocab, i32(ids), sizeOf(ids.shape), h, f32(y));
     if (at >= 0) throw outside("embedding", `id ${i32(ids)[at]}`, vocab);
   },
-  vjp({ native }, { kept: { ids }, grad: { y }, spec, into }) {
-    const table = into("table");
-    native.embedding_bwd(f32(y), i32(ids), sizeOf(ids.shape), dim(spec.table, 1), dim(spec.table, 0), f32(table));
-    return { table };
+  vjp({ native }, { kept: { ids }, grad: { y }, spec, onto }) {
+    const { to, beta } = onto("table");
+    const [vocab, h, n] = [dim(spec.table, 0), dim(spec.table, 1), sizeOf(ids.shape)];
+    if (native.embedding_bwd(f32(y), i32(ids), n, h, vocab, ...stored(to), beta) === -2)
+      throw new FtError("backend", `[embedding] no memory to sort ${n} ids`, "use smaller batches");
+    return { table: to };
   },
 });
 

@@ -6,20 +6,31 @@ import { embeddingKernel, linearCrossEntropyKernel } from "./embedding-loss.ts";
 import { linearKernel } from "./linear.ts";
 import { loraLinearKernel } from "./lora-linear.ts";
 import { rmsNormKernel, ropeKernel } from "./norm-rope.ts";
-import { adamwKernel, sgdKernel } from "./optimizers.ts";
+import { adamKernel, adamwKernel, lionKernel, rmspropKernel, sgdKernel } from "./optimizers.ts";
+import { dequantize4bitKernel, dequantize8bitKernel, quantize4bitKernel, quantize8bitKernel } from "./quantize.ts";
+import { int8LinearKernel, nf4LinearKernel } from "./quantized-linear.ts";
 
 /** Fused kernels over the C library: what a training step spends its time in. */
 export const nativeOps: readonly AnyKernel<CpuContext>[] = [
-  addKernel,
+  adamKernel,
   adamwKernel,
+  addKernel,
   attentionKernel,
   cachedAttentionKernel,
+  dequantize4bitKernel,
+  dequantize8bitKernel,
   dropoutKernel,
   embeddingKernel,
+  int8LinearKernel,
   linearCrossEntropyKernel,
   linearKernel,
+  lionKernel,
   loraLinearKernel,
+  nf4LinearKernel,
+  quantize4bitKernel,
+  quantize8bitKernel,
   rmsNormKernel,
+  rmspropKernel,
   ropeKernel,
   sgdKernel,
   sumSquaresKernel,

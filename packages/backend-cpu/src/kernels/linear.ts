@@ -9,7 +9,7 @@ export const linearKernel: Kernel<LinearShape, CpuContext> = defineKernel(linear
     const [n, k] = [dim(weight, 0), dim(weight, 1)];
     const m = sizeOf(x.shape) / k;
     const c = f32(y);
-    if (bias) for (let row = 0; row < m; row++) c.set(f32(bias), row * n);
+    if (bias) fillRows(c, f32(bias), m);
     native.gemm(m, n, k, f32(x), k, 0, ...stored(weight), null, 0, k, 1, c, n, 1, bias ? 1 : 0, products);
   },
   vjp({ native, products }, { kept: { x, weight }, grad: { y }, wants, spec, into, onto }) {
@@ -34,7 +34,13 @@ export const linearKernel: Kernel<LinearShape, CpuContext> = defineKernel(linear
   },
 });
 
-function columnSums(g: Float32Array, m: number, n: number, out: Float32Array): void {
+/** The bias in every row, for a product to add to. */
+export function fillRows(c: Float32Array, bias: Float32Array, rows: number): void {
+  for (let row = 0; row < rows; row++) c.set(bias, row * bias.length);
+}
+
+/** The gradient of a bias: sums over the rows of g [rows, n], in f64. */
+export function columnSums(g: Float32Array, m: number, n: number, out: Float32Array): void {
   const sums = new Float64Array(n);
   for (let row = 0; row < m; row++) for (let j = 0; j < n; j++) sums[j]! += g[row * n + j]!;
   out.set(sums);

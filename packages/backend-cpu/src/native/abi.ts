@@ -6,10 +6,13 @@ type F32 = Float32Array;
 type I32 = Int32Array;
 type U16 = Uint16Array;
 
-/** Elements as they lie in memory: f32; bf16 or f16 in 16-bit words; int8; NF4, two codes in a byte. */
+/** Elements as they lie in memory: f32; bf16 or f16 in 16-bit words; int8; NF4 or FP4, two codes in a byte. */
 export type Stored = F32 | U16 | Int8Array | Uint8Array;
-/** How they lie: 0 f32, 1 bf16, 2 f16, 3 int8 with a scale for each row, 4 NF4 with a scale for each block. */
-export type Storage = 0 | 1 | 2 | 3 | 4;
+/** How they lie: 0 f32, 1 bf16, 2 f16, 3 int8 with a scale for each row, 4 NF4 and 5 FP4 with a scale for each block. */
+export type Storage = 0 | 1 | 2 | 3 | 4 | 5;
+/** What values can be read from and rounded to: f32, bf16, f16. */
+export type Floats = F32 | U16;
+export type FloatStorage = 0 | 1 | 2;
 
 export interface NativeKernels {
   gemm_f32(
@@ -103,7 +106,19 @@ export interface NativeKernels {
       out: F32,
     ]
   ): number;
-  embedding_bwd(dy: F32, ids: I32, n: number, h: number, vocab: number, dtable: F32): number;
+  /** -1; the first i whose id is out of range; -2 without memory */
+  embedding_bwd(
+    ...args: [
+      dy: F32,
+      ids: I32,
+      n: number,
+      h: number,
+      vocab: number,
+      dtable: Floats,
+      storage: FloatStorage,
+      beta: 0 | 1,
+    ]
+  ): number;
   attention_fwd(
     ...args: [
       q: F32,
@@ -176,7 +191,22 @@ export interface NativeKernels {
       dw: F32 | null,
     ]
   ): number;
-  adamw(
+  /** 0; -2 for a kind or block that there is not */
+  quantize_4bit(
+    ...args: [x: Floats, storage: FloatStorage, n: number, kind: 4 | 5, block: number, codes: Uint8Array, absmax: F32]
+  ): number;
+  /** 0; -2 for a kind or block that there is not */
+  dequantize_4bit(
+    ...args: [codes: Uint8Array, kind: 4 | 5, absmax: F32, block: number, n: number, out: Floats, storage: FloatStorage]
+  ): number;
+  quantize_8bit(
+    ...args: [x: F32, n: number, map: F32, block: number, sameSign: 0 | 1, codes: Uint8Array, absmax: F32]
+  ): void;
+  dequantize_8bit(
+    ...args: [codes: Uint8Array, n: number, map: F32, absmax: F32, block: number, offset: F32 | null, out: F32]
+  ): void;
+  /** order: 0 the decay first, 1 last (bitsandbytes), 2 in the gradient */
+  adam(
     ...args: [
       param: F32,
       grad: F32,
@@ -190,6 +220,26 @@ export interface NativeKernels {
       weightDecay: number,
       correction1: number,
       correction2: number,
+      order: 0 | 1 | 2,
+    ]
+  ): void;
+  lion(
+    ...args: [param: F32, grad: F32, m: F32, n: number, lr: number, beta1: number, beta2: number, weightDecay: number]
+  ): void;
+  rmsprop(
+    ...args: [
+      param: F32,
+      grad: F32,
+      v: F32,
+      mean: F32 | null,
+      buf: F32 | null,
+      n: number,
+      lr: number,
+      alpha: number,
+      eps: number,
+      weightDecay: number,
+      momentum: number,
+      meanOnly: 0 | 1,
     ]
   ): void;
   sgd(
@@ -240,7 +290,7 @@ export const prototypes: Readonly<Record<keyof NativeKernels, string>> = {
   embedding:
     "int64_t ft_embedding(const void *table, int storage, const float *scales, int64_t block, int64_t vocab, const int32_t *ids, int64_t n, int64_t h, float *out)",
   embedding_bwd:
-    "int64_t ft_embedding_bwd(const float *dy, const int32_t *ids, int64_t n, int64_t h, int64_t vocab, float *dtable)",
+    "int64_t ft_embedding_bwd(const float *dy, const int32_t *ids, int64_t n, int64_t h, int64_t vocab, void *dtable, int storage, int beta)",
   attention_fwd:
     "void ft_attention_fwd(const float *q, const float *k, const float *v, const int32_t *segments, int64_t b, int64_t s, int64_t h, int64_t hk, int64_t d, float scale, float *y, float *lse)",
   attention_bwd:
@@ -249,8 +299,18 @@ export const prototypes: Readonly<Record<keyof NativeKernels, string>> = {
     "void ft_attention_cached(const float *q, const float *k, const float *v, const int32_t *start, int64_t b, int64_t sq, int64_t T, int64_t h, int64_t hk, int64_t d, float scale, float *y)",
   cross_entropy:
     "int ft_cross_entropy(const float *x, const void *w, int storage, const float *scales, int64_t block, int products, const int32_t *targets, int64_t rows, int64_t h, int64_t vocab, int64_t chunk, double *loss, double *count, float *dx, float *dw)",
-  adamw:
-    "void ft_adamw(float *param, const float *grad, float *m, float *v, int64_t n, double lr, double beta1, double beta2, double eps, double wd, double correction1, double correction2)",
+  quantize_4bit:
+    "int ft_quantize_4bit(const void *x, int storage, int64_t n, int kind, int64_t block, uint8_t *codes, float *absmax)",
+  dequantize_4bit:
+    "int ft_dequantize_4bit(const uint8_t *codes, int kind, const float *absmax, int64_t block, int64_t n, void *out, int storage)",
+  quantize_8bit:
+    "void ft_quantize_8bit(const float *x, int64_t n, const float *map, int64_t block, int same_sign, uint8_t *codes, float *absmax)",
+  dequantize_8bit:
+    "void ft_dequantize_8bit(const uint8_t *codes, int64_t n, const float *map, const float *absmax, int64_t block, const float *offset, float *out)",
+  adam: "void ft_adam(float *param, const float *grad, float *m, float *v, int64_t n, double lr, double beta1, double beta2, double eps, double wd, double correction1, double correction2, int order)",
+  lion: "void ft_lion(float *param, const float *grad, float *m, int64_t n, double lr, double beta1, double beta2, double wd)",
+  rmsprop:
+    "void ft_rmsprop(float *param, const float *grad, float *v, float *mean, float *buf, int64_t n, double lr, double alpha, double eps, double wd, double momentum, int mean_only)",
   sgd: "void ft_sgd(float *param, const float *grad, float *buf, int64_t n, double lr, double momentum, double dampening, int nesterov, double wd, int first)",
   sumsq_f64: "double ft_sumsq_f64(const float *x, int64_t n)",
   isfinite: "int ft_isfinite(const float *x, int64_t n)",

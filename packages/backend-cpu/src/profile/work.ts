@@ -14,7 +14,7 @@ export interface Named {
   array(name: string): ArrayBufferView | undefined;
 }
 
-const storages = ["f32", "bf16", "f16", "int8", "nf4"];
+const storages = ["f32", "bf16", "f16", "int8", "nf4", "fp4"];
 
 const products: Readonly<Record<string, (at: Named) => { flops: number; shape?: string }>> = {
   gemm_f32: (at) => product(at, 1),

@@ -23,4 +23,8 @@ export const overwritten: Partial<Readonly<Record<keyof NativeKernels, readonly 
   attention_fwd: ["y", "lse"],
   attention_bwd: ["dq", "dk", "dv"],
   attention_cached: ["y"],
+  quantize_4bit: ["codes", "absmax"],
+  dequantize_4bit: ["out"],
+  quantize_8bit: ["codes", "absmax"],
+  dequantize_8bit: ["out"],
 };
