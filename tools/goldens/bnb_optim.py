@@ -1,14 +1,16 @@
 """100-step traces of bitsandbytes' 8-bit optimizers on gradients that anybody can make again from integers.
 
-    python bnb_optim.py --device cpu|cuda        writes data/bnb-optim/<device>.safetensors and <device>.json
+    python bnb_optim.py --device cpu|cuda [--out data/bnb-optim]        writes <device>.safetensors and <device>.json
 
 Its CUDA kernels are the reference: its CPU backend decays before the step, keeps no sign in the codes, and adds the L2 term
-of RMSProp to the direction too.
+of RMSProp to the direction too: of that one the runs with float32 state are kept, which show the order alone. Needs torch,
+numpy, safetensors and bitsandbytes alone; no network.
 """
 
 import argparse
 import hashlib
 import os
+from pathlib import Path
 
 os.environ.setdefault("TORCH_COMPILE_DISABLE", "1")  # bitsandbytes compiles parts of its CPU path: slower here, and no other numbers
 
@@ -19,7 +21,7 @@ import torch  # noqa: E402
 from common import DATA, versions, write_json, write_tensors  # noqa: E402
 
 STEPS = 100
-KEPT = {"cpu": (STEPS,), "cuda": (1, STEPS)}
+KEPT = (1, STEPS)
 # 18 blocks of 256 and one of 47 elements; more than min_8bit_size
 SHAPE = (35, 133)
 # fewer than min_8bit_size: states stay float32
@@ -40,7 +42,7 @@ RUNS = {
     "lion8bit": dict(lr=1e-3, weight_decay=0.1),
     "sgd8bit": dict(lr=1e-2, momentum=0.9, weight_decay=0.01),
     "rmsprop8bit": dict(lr=1e-3, alpha=0.9),
-    "rmsprop8bit-decay": dict(lr=1e-3, alpha=0.99, weight_decay=0.1),
+    "rmsprop8bit-decay": dict(lr=1e-3, alpha=0.99, eps=1e-3, weight_decay=0.1),
 }
 
 
@@ -108,16 +110,18 @@ def digest() -> str:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser()
     parser.add_argument("--device", choices=("cpu", "cuda"), required=True)
-    device = parser.parse_args().device
+    parser.add_argument("--out", type=Path, default=DATA / "bnb-optim")
+    arguments = parser.parse_args()
+    device, folder = arguments.device, arguments.out
     torch.set_num_threads(1)
-    folder = DATA / "bnb-optim"
     folder.mkdir(parents=True, exist_ok=True)
 
     tensors = {}
     for name, settings in RUNS.items():
         make = OPTIMIZERS[name.split("-")[0]]
-        for key, x in walk(make, settings, SHAPE, device, STEPS, KEPT[device]).items():
-            tensors[f"{name}.{key}"] = x
+        if device == "cuda":
+            for key, x in walk(make, settings, SHAPE, device, STEPS, KEPT).items():
+                tensors[f"{name}.{key}"] = x
         for key, x in walk(make, settings, SMALL, device, STEPS, (STEPS,)).items():
             tensors[f"{name}.small.{key}"] = x
     if device == "cuda":
