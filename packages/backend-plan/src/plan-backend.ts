@@ -149,12 +149,16 @@ export function createPlanBackend({ like, value = 1e6 }: PlanOptions): PlanBacke
   return backend;
 }
 
-/** What the host reads: floats of one value, zeros otherwise. Large copies share their memory, since nobody looks at them all. */
+/**
+ * What the host reads: floats of one value, zeros otherwise. Large copies share their memory, since nobody looks at them
+ * all, and beyond any window of an optimizer or a quantiser there is none: only files take so much at once.
+ */
 function hostCopies(value: number): (spec: Spec) => ArrayBuffer {
   let last: { readonly dtype: DType; readonly bytes: ArrayBuffer } | undefined;
   return (spec) => {
     const { dtype } = spec;
     const size = bytesOf(spec);
+    if (size > 2 ** 27) return new ArrayBuffer(0);
     if (last?.dtype === dtype && last.bytes.byteLength === size) return last.bytes;
     const array = dataOf[dtype](new ArrayBuffer(size));
     if (dtype === "f32" || dtype === "f64") array.fill(value);
