@@ -1,7 +1,8 @@
-// npm run bench -- [gemm | train | decode | memory | wasm | startup | all] [--threads N] [--python PATH] [--steps N] [--best] [--profile]
+// npm run bench -- [gemm | train | decode | memory | wasm | startup | all | full] [--threads N] [--python PATH] [--steps N] [--best] [--profile]
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { decodeRace } from "./decode/race.mjs";
+import { fullRace } from "./full/race.mjs";
 import { gemmRace } from "./gemm/race.mjs";
 import { wasmRace } from "./gemm/wasm.mjs";
 import { memoryRace } from "./memory/race.mjs";
@@ -16,7 +17,9 @@ const races = {
   wasm: wasmRace,
   startup: startupRace,
 };
-const usage = `usage: npm run bench -- [${Object.keys(races).join(" | ")} | all] [--threads N] [--python PATH] [--steps N] [--best] [--profile]`;
+// Needs 16 GB of memory and 40 GB of disk: only when it is asked for.
+const large = { full: fullRace };
+const usage = `usage: npm run bench -- [${Object.keys({ ...races, ...large }).join(" | ")} | all] [--threads N] [--python PATH] [--steps N] [--best] [--profile]`;
 
 function parse() {
   try {
@@ -43,7 +46,7 @@ const whole = (n) => Number.isSafeInteger(n) && n > 0;
 if (
   !parsed ||
   parsed.positionals.length > 1 ||
-  !(what === "all" || what in races) ||
+  !(what === "all" || what in { ...races, ...large }) ||
   !whole(threads) ||
   !whole(steps)
 ) {
@@ -52,3 +55,4 @@ if (
 }
 for (const [name, race] of Object.entries(races))
   if (what === "all" || what === name) await race({ ...parsed.values, threads, steps });
+await large[what]?.({ ...parsed.values, threads, steps });
