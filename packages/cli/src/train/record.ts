@@ -34,11 +34,11 @@ export async function recordOf(config: TrainConfig, model: string): Promise<RunR
 
 /**
  * What a resume must find unchanged, in a form that does not depend on where the files lie. Where the optimizer's state is
- * kept is not among it: the results are the same.
+ * kept is not among it: the results are the same. The optimizer's name is the trainer's to add.
  */
 export function identityOf({ config, hashes }: RunRecord): Record<string, string | number | boolean> {
   const { method, compute, seed, packing, truncation, validationFraction, weightDecay, lora, quantization } = config;
-  const { optimizer, beta1, beta2, eps, momentum, nesterov, rmspropAlpha, min8bitSize, optimizerOrder } = config;
+  const { beta1, beta2, eps, momentum, nesterov, rmspropAlpha, min8bitSize, optimizerOrder } = config;
   const inputs = createHash("sha256").update(Object.values(hashes).join()).digest("hex");
   return {
     method,
@@ -49,7 +49,6 @@ export function identityOf({ config, hashes }: RunRecord): Record<string, string
     validationFraction,
     weightDecay,
     weightDtype: config.weightDtype,
-    optimizer,
     optimizerSettings: words({ beta1, beta2, eps, momentum, nesterov, rmspropAlpha, min8bitSize, optimizerOrder }),
     quantization: words({ ...quantization }),
     lora: JSON.stringify(lora),
