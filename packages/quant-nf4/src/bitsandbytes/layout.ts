@@ -1,21 +1,31 @@
 import type { StoredTensors } from "@ft/nn";
 import type { QuantType4bit } from "@ft/tensor/ops";
 
+/** The tensors beside a 4-bit weight. */
+export interface Names4bit {
+  readonly absmax: string;
+  readonly map: string;
+  readonly nestedAbsmax: string;
+  readonly nestedMap: string;
+  readonly state: string;
+}
+
 /** Names of the tensors beside a 4-bit weight, as bitsandbytes saves its QuantState. */
-export const names4bit = (weight: string, type: QuantType4bit) =>
-  ({
+export function names4bit(weight: string, type: QuantType4bit): Names4bit {
+  return {
     absmax: `${weight}.absmax`,
     map: `${weight}.quant_map`,
     nestedAbsmax: `${weight}.nested_absmax`,
     nestedMap: `${weight}.nested_quant_map`,
     state: `${weight}.quant_state.bitsandbytes__${type}`,
-  }) as const;
+  };
+}
 
 /** Names of the tensors beside an int8 weight, as bitsandbytes saves a Linear8bitLt: of the module, not the weight. */
-export const namesInt8 = (weight: string) => {
+export function namesInt8(weight: string): { readonly absmax: string; readonly format: string } {
   const module = weight.replace(/\.weight$/, "");
-  return { absmax: `${module}.SCB`, format: `${module}.weight_format` } as const;
-};
+  return { absmax: `${module}.SCB`, format: `${module}.weight_format` };
+}
 
 /** How a weight is stored; undefined where it is stored as floats. */
 export function storedAs(source: StoredTensors, weight: string): QuantType4bit | "int8" | undefined {
