@@ -79,6 +79,19 @@ describe("BufferPool", () => {
   });
 });
 
+it("lets idle buffers go rather than hold much more than was ever in use", () => {
+  const pool = new BufferPool(false);
+  const of = (dtype: "u8" | "i8" | "f32", mebi: number) =>
+    ({ dtype, shape: [(mebi * 2 ** 20) / (dtype === "f32" ? 4 : 1)] }) as const;
+  // 200 MiB in use at most, and 64 MiB of slack
+  pool.give(pool.take(of("u8", 200)));
+  const held = pool.take(of("i8", 150));
+  expect(pool.idleBytes).toBe(0);
+  pool.give(held);
+  pool.take(of("f32", 100));
+  expect(pool.idleBytes).toBe(150 * 2 ** 20);
+});
+
 it("keeps no more for reuse while arrays from outside come and go", () => {
   const pool = new BufferPool(false);
   const spec = { dtype: "bf16", shape: [4096] } as const;

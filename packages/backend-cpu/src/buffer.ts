@@ -22,6 +22,9 @@ const hostArrays: BufferMaker = {
   over: (dtype, memory) => dataOf[dtype](memory),
 };
 
+/** Bytes of idle buffers that are worth keeping beside the largest live size, at least: lengths never fit each other quite. */
+const slack = 2 ** 26;
+
 /** What a backend holds in its buffers, now. */
 export interface BufferStats {
   /** buffers made since the backend was: what a training step in its steady state adds none to */
@@ -35,7 +38,8 @@ export interface BufferStats {
 /**
  * Free lists by array class and length, so that a training step in its steady state allocates nothing: fresh pages cost
  * more than most elementwise kernels. Where batches change their shape, a length that is not there takes the next longer
- * one, of at most twice its size. Idle memory never exceeds the largest live size; the lengths longest unused go first.
+ * one, of at most twice its size. Idle memory never exceeds the largest live size, and where something new is made, idle
+ * and live memory together exceed that size by no more than a slack; the lengths longest unused go first.
  */
 export class BufferPool implements BufferStats {
   readonly #idle = new Map<number, CpuBuffer[]>();
@@ -61,8 +65,7 @@ export class BufferPool implements BufferStats {
       buffer = this.#maker.over(spec.dtype, this.#maker.memory(spec.dtype, count * bytesPerElement[spec.dtype]));
       this.#made++;
     }
-    this.#liveBytes += buffer.buffer.byteLength;
-    this.#peakBytes = Math.max(this.#peakBytes, this.#liveBytes);
+    this.#grow(buffer.buffer.byteLength);
     if (this.#poison) poisonBuffer(buffer);
     return buffer;
   }
@@ -88,8 +91,7 @@ export class BufferPool implements BufferStats {
     }
     const spare = this.#idle.get(keyOf(spec.dtype, data.length))?.pop();
     if (spare) this.#idleBytes -= spare.buffer.byteLength;
-    this.#liveBytes += data.buffer.byteLength;
-    this.#peakBytes = Math.max(this.#peakBytes, this.#liveBytes);
+    this.#grow(data.buffer.byteLength);
     return data;
   }
 
@@ -104,14 +106,22 @@ export class BufferPool implements BufferStats {
     list.push(whole);
     this.#liveBytes -= bytes;
     this.#idleBytes += bytes;
-    if (this.#idleBytes > this.#peakBytes) this.#shrink();
+    if (this.#idleBytes > this.#peakBytes) this.#shrink(this.#peakBytes);
   }
 
-  #shrink(): void {
+  #grow(bytes: number): void {
+    this.#liveBytes += bytes;
+    this.#peakBytes = Math.max(this.#peakBytes, this.#liveBytes);
+    const most = this.#peakBytes + Math.max(slack, this.#peakBytes / 8) - this.#liveBytes;
+    if (this.#idleBytes > most) this.#shrink(most);
+  }
+
+  /** Lets idle buffers go until they are no more than `most` bytes. */
+  #shrink(most: number): void {
     for (const [key, list] of this.#idle) {
       for (let last = list.pop(); last !== undefined; last = list.pop()) {
         this.#idleBytes -= last.byteLength;
-        if (this.#idleBytes <= this.#peakBytes) return;
+        if (this.#idleBytes <= most) return;
       }
       this.#idle.delete(key);
     }
