@@ -68,12 +68,26 @@ async function buildProgram(
     .command("train")
     .description("fine-tune a model")
     .argument("[config]", "a .yaml or .json file; every key is also a flag");
-  const config = args.includes("train") ? await import("./flags.ts") : undefined;
+  const config = args.includes("train") || args.includes("plan") ? await import("./flags.ts") : undefined;
   config?.addConfigFlags(train);
   train.option("--json", "one JSON document on stdout").action((file: string | undefined) => {
     const flags = config?.configFromFlags(train) ?? {};
     choose(async (io, signal) => (await import("./commands/train.ts")).trainCommand(file, flags, io, signal));
   });
+
+  const plan = program
+    .command("plan")
+    .description("memory and time of a training run, before it")
+    .argument("[config]", "as for train; data and out are not needed, of a model on the hub only its config is read");
+  config?.addConfigFlags(plan);
+  plan
+    .option("--memory <size>", "what there is, such as 16GB (default: this machine's)")
+    .option("--json", "one JSON document on stdout")
+    .action((file: string | undefined) => {
+      const flags = config?.configFromFlags(plan) ?? {};
+      const { memory } = plan.opts<{ memory?: string }>();
+      choose(async (io, signal) => (await import("./commands/plan.ts")).planCommand(file, flags, memory, io, signal));
+    });
 
   generation(program.command("generate").description("answer one prompt"))
     .option("--prompt <text>", "what to answer")

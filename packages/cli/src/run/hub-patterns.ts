@@ -11,8 +11,9 @@ const tokenizerFiles: readonly string[] = [
   "chat_template.jinja",
 ];
 
-/** What a model, or its tokenizer alone, is loaded from; an adapter likewise. Pickled and ONNX copies are left where they are. */
-export const usedFiles: { readonly tokenizer: readonly string[]; readonly model: readonly string[] } = {
+/** What a model, its tokenizer or its config alone is loaded from; an adapter likewise. Pickled and ONNX copies are left where they are. */
+export const usedFiles: { readonly [K in "config" | "tokenizer" | "model"]: readonly string[] } = {
+  config: ["config.json"],
   tokenizer: tokenizerFiles,
   model: [...tokenizerFiles, "adapter_config.json", "*.safetensors", "*.safetensors.index.json"],
 };

@@ -7,6 +7,9 @@ import { exists } from "./exists.ts";
 import { type HubName, parseHubName } from "./hub-name.ts";
 import { unusedFiles, usedFiles } from "./hub-patterns.ts";
 
+/** What has to be there of a model. */
+export type Need = keyof typeof usedFiles;
+
 /** Where a model lies, and what to call it. */
 export interface ModelPlace {
   /** folder or .gguf file */
@@ -21,17 +24,18 @@ export interface ModelPlace {
  * Finds the model that a flag or a configuration names. What exists at that path comes first, then what the cache has of the hub's model of that name;
  * what is neither is downloaded. `need` is what has to be there of it.
  */
-export async function resolveModel(
-  given: string,
-  need: "model" | "tokenizer",
-  io: Io,
-  signal: AbortSignal,
-): Promise<ModelPlace> {
+export async function resolveModel(given: string, need: Need, io: Io, signal: AbortSignal): Promise<ModelPlace> {
   const name = (await exists(given)) ? undefined : parseHubName(given);
   if (name === undefined) return { path: given, base: given, exact: resolve(given) };
   const { id, file, revision } = name;
   const cached = await cachedSnapshot(id, { revision });
   if (cached !== undefined && (await serves(cached, name, need))) return placeOf(cached, name);
+  if (file !== undefined && need === "config")
+    throw new FtError(
+      "missing",
+      `${given} is not here, and a .gguf file describes itself only as a whole`,
+      `\`ft pull ${given}\` fetches it; or name the repository that it was made from`,
+    );
   const patterns =
     file === undefined
       ? { allowPatterns: usedFiles[need], ignorePatterns: unusedFiles }
@@ -43,7 +47,7 @@ export async function resolveModel(
   if (!(await serves(got, name, need)))
     throw new FtError(
       "missing",
-      `${id} has no ${need === "model" ? "config.json and safetensors weights" : "tokenizer.json"}`,
+      `${id} has no ${{ model: "config.json and safetensors weights", tokenizer: "tokenizer.json", config: "config.json" }[need]}`,
       `if it has .gguf files, name one: ${id}/FILE.gguf; \`ft pull ${id} --include '*'\` fetches and lists everything`,
     );
   io.note(`${bytes(got.received)} downloaded to ${got.folder}`);
@@ -56,9 +60,10 @@ function placeOf({ folder, commit }: Snapshot, { id, file }: HubName): ModelPlac
 }
 
 /** Whether a snapshot has all files that loading needs; it may hold others only. */
-async function serves({ folder, files }: Snapshot, { file }: HubName, need: "model" | "tokenizer"): Promise<boolean> {
+async function serves({ folder, files }: Snapshot, { file }: HubName, need: Need): Promise<boolean> {
   const has = (path: string): boolean => files.some((one) => one.path === path);
   if (file !== undefined) return has(file);
+  if (need === "config") return has("config.json");
   if (!has("tokenizer.json") || need === "tokenizer") return has("tokenizer.json");
   if (!has("config.json")) return false;
   if (has("model.safetensors")) return true;

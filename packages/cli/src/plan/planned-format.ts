@@ -1,0 +1,71 @@
+import { plannedArray } from "@ft/backend-plan";
+import type { LinearFormat, StoredLinear } from "@ft/nn";
+import { Int8Linear, Nf4Linear, quantizeTo4bit } from "@ft/quant-nf4";
+import { type Backend, type DType, type Spec, type Tensor, tensor } from "@ft/tensor";
+import { nestedBlockSize } from "@ft/tensor/ops";
+import { type Quantization, quantizationDefaults } from "../config/train-config.ts";
+
+/**
+ * Quantised layers of the sizes that bitsandbytes' format makes, without codes: what a plan loads. Layers that are
+ * quantised on the way pass one window of values through the real code, for what it leaves behind on the backend.
+ */
+export function plannedFormat(quantization: Quantization, onTheWay: boolean): LinearFormat {
+  const { type = "nf4", doubleQuant = true, blockSize = 64 } = { ...quantizationDefaults, ...quantization };
+  let passed = !onTheWay;
+  return {
+    quantMethod: "bitsandbytes",
+    companions: () => [],
+    entries: () => undefined,
+    config: () => ({}),
+    async load({ backend, shape, bias }: StoredLinear) {
+      if (type === "int8") {
+        const codes = hollow(backend, { dtype: "i8", shape }, ["out", "in"] as const);
+        return new Int8Linear(
+          { codes, absmax: hollow(backend, { dtype: "f32", shape: [shape[0]] }, ["out"] as const) },
+          bias,
+        );
+      }
+      const format = { type, blockSize } as const;
+      if (!passed) await passWindow(backend, { ...format, doubleQuant });
+      passed = true;
+      const size = shape[0] * shape[1];
+      const blocks = Math.ceil(size / blockSize);
+      const common = { ...format, shape, axes: ["out", "in"] } as const;
+      const codes = hollow(backend, { dtype: "u8", shape: [Math.ceil(size / 2)] }, ["byte"] as const);
+      if (!doubleQuant) {
+        const absmax = hollow(backend, { dtype: "f32", shape: [blocks] }, ["block"] as const);
+        return new Nf4Linear({ ...common, codes, absmax }, { from: "bf16" }, bias);
+      }
+      const nested = [Math.ceil(blocks / nestedBlockSize)];
+      const statistics = {
+        absmax: hollow(backend, { dtype: "u8", shape: [blocks] }, ["block"] as const),
+        nestedAbsmax: hollow(backend, { dtype: "f32", shape: nested }, ["nested"] as const),
+        offset: hollow(backend, { dtype: "f32", shape: [] }, [] as const),
+      };
+      return new Nf4Linear({ ...common, codes, ...statistics }, { from: "bf16", offset: 0 }, bias);
+    },
+  };
+}
+
+function hollow<D extends DType, const A extends readonly string[]>(
+  backend: Backend,
+  spec: Spec<D>,
+  axes: A,
+): Tensor<D, A> {
+  return tensor(backend, spec.dtype, axes, spec.shape, plannedArray(spec), { give: true });
+}
+
+/** Values that are read and quantised at a time; see quantizeTo4bit. */
+const window = 2 ** 22;
+
+async function passWindow(
+  backend: Backend,
+  quantization: { readonly type: "nf4" | "fp4"; readonly blockSize: number; readonly doubleQuant: boolean },
+): Promise<void> {
+  const made = await quantizeTo4bit(
+    backend,
+    { name: "planned", shape: [1, window], dtype: "bf16", read: async (_, count) => new Uint16Array(count) },
+    quantization,
+  );
+  made.dispose();
+}
