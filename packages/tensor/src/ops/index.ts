@@ -18,7 +18,7 @@ export * from "./matmul/matmul.ts";
 export * from "./mergeLast/mergeLast.ts";
 export * from "./nf4Linear/nf4Linear.ts";
 export * from "./quantize4bit/quantize4bit.ts";
-export { reciprocalSteps } from "./quantize4bit/reciprocal.ts";
+export { approximateReciprocal } from "./quantize4bit/reciprocal.ts";
 export * from "./quantize4bit/tables.ts";
 export * from "./quantize8bit/maps.ts";
 export * from "./quantize8bit/quantize8bit.ts";
