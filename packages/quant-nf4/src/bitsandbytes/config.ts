@@ -31,7 +31,8 @@ function kindOf(linears: ReadonlyMap<string, Linear>): Kind | undefined {
   return found;
 }
 
-/** `quantization_config` of config.json with the keys that transformers writes. `skipped` are the modules left as floats. */
+/** `quantization_config` of config.json with the keys that transformers writes, but for
+ * llm_int8_threshold: it refuses `6` for its 6.0, and has that by default. `skipped` are the modules left as floats. */
 export function quantizationConfig(
   linears: ReadonlyMap<string, Linear>,
   { computeDtype, skipped }: { readonly computeDtype: HeldDType; readonly skipped: readonly string[] },
@@ -50,7 +51,6 @@ export function quantizationConfig(
     llm_int8_has_fp16_weight: false,
     // a list replaces transformers' own choice, which is the head
     llm_int8_skip_modules: skipped.length > 0 ? ["lm_head", ...skipped] : null,
-    llm_int8_threshold: 6.0,
     load_in_4bit: four,
     load_in_8bit: eight,
     quant_method: "bitsandbytes",
