@@ -3,6 +3,11 @@ import { FtError } from "@ft/tensor";
 import { type EightBitOptions, eightBit } from "./eight-bit.ts";
 
 type Settings = { readonly [key: string]: unknown };
+type Make = (settings: Settings) => AnyOptimizer;
+/** A table by any name, and with these names for certain. */
+type Table = { readonly [name: string]: Make } & {
+  readonly [name in "adamw8bit" | "adam8bit" | "lion8bit" | "sgd8bit" | "rmsprop8bit"]: Make;
+};
 
 /** Settings that every optimizer of the table has beside its own. `textbook`: the order of torch, not of bitsandbytes. */
 const codec = { min8bitSize: 4096, textbook: false };
@@ -17,7 +22,7 @@ function defaultsOf(of: keyof typeof optimizerDefaults, own: Defaults = {}): Def
 function entry(
   of: keyof typeof optimizerDefaults,
   { own, more }: { own?: Defaults; more?: (settings: Settings, name: string) => EightBitOptions } = {},
-): (settings: Settings) => AnyOptimizer {
+): Make {
   const name = `${of}8bit`;
   const ordered = "bitsandbytesOrder" in optimizerDefaults[of];
   return (given) => {
@@ -32,7 +37,7 @@ function entry(
  * Optimizers with 8-bit state by name, for configuration files, each in the order of operations that bitsandbytes' CUDA
  * kernels have, or with `textbook: true` in torch's. Settings are those of the optimizer itself, with min8bitSize and textbook.
  */
-export const optimizers8bit: { readonly [name: string]: (settings: Settings) => AnyOptimizer } = {
+export const optimizers8bit: Table = {
   adamw8bit: entry("adamw"),
   adam8bit: entry("adam"),
   lion8bit: entry("lion"),
