@@ -1,6 +1,8 @@
 /* Blocks of values as codes and a scale, the largest magnitude of the block: bytes as bitsandbytes' CUDA kernels make
  * them. Values are multiplied by the reciprocal of the scale, so that a block of zeros becomes NaN and takes code 0. */
 
+#include "reciprocal.h"
+
 typedef struct {
   stored from;
   const uint8_t *key; /* 8 bits: for the upper half of an f32, how many bounds lie below all such values */
@@ -14,11 +16,15 @@ typedef struct {
 
 FT_INLINE vf magnitude(vf x) { return (vf)((vi)x & 0x7fffffff); }
 
+/* subnormal numbers count as 0 */
+FT_INLINE vf flushed(vf x) { return (vf)((vi)x & (vi)(magnitude(x) >= SMALLEST_NORMAL)); }
+
 /* NaN if any is */
 static float largest(const float *x, int64_t n) {
   vf top = {0};
   for (int64_t i = 0; i < n; i += VL) top = vmax(magnitude(load_n(x + i, n - i)), top);
-  return hmax(top);
+  float most = hmax(top);
+  return most < SMALLEST_NORMAL ? 0 : most;
 }
 
 /* ---- 4 bits ---- */
@@ -40,7 +46,7 @@ FT_INLINE vi codes_4bit(const int storage, vf x) {
     return code;
   }
   for (int b = 0; b < 7; b++) code -= magnitude(x) > fp4_bounds[b];
-  return (code ^ (code & 2) << 1) | ((x < 0) & 8);
+  return (code ^ (code & 2) << 1) | ((x <= -SMALLEST_NORMAL) & 8);
 }
 
 FT_INLINE void quantize_4bit_as(const int storage, const coded *g, int64_t from, int64_t end) {
@@ -50,10 +56,10 @@ FT_INLINE void quantize_4bit_as(const int storage, const coded *g, int64_t from,
     const float *x = work;
     if (g->from.storage == STORED_F32) x = (const float *)g->from.p + i;
     else unpack(&g->from, 0, i, n, work);
-    float scale = largest(x, n), inverse = 1.0f / scale;
+    float scale = largest(x, n), inverse = reciprocal(scale);
     g->scale[i / g->block] = scale;
     for (int64_t j = 0; j < n; j += VL) { /* behind the last value stand zeros */
-      vi code = codes_4bit(storage, load_n(x + j, n - j) * inverse);
+      vi code = codes_4bit(storage, flushed(load_n(x + j, n - j)) * inverse);
       int32_t each[VL];
       memcpy(each, &code, sizeof code);
       uint8_t *d = g->codes + (i + j) / 2;
@@ -158,6 +164,8 @@ static int find_keys(const float *bound, uint8_t *key) {
   return steps;
 }
 
+FT_INLINE float flush(float x) { return float_of(bits_of(x) & 0x7fffffff) < SMALLEST_NORMAL ? 0 : x; }
+
 FT_INLINE int code_8bit(const coded *g, const int steps, float x) {
   int code = g->key[bits_of(x) >> 16];
   for (int i = 0; i < steps; i++) code += g->bound[code] < x;
@@ -166,16 +174,16 @@ FT_INLINE int code_8bit(const coded *g, const int steps, float x) {
 
 FT_INLINE void quantize_8bit_block(const coded *g, const int steps, int64_t from, int64_t n) {
   const float *x = (const float *)g->from.p + from;
-  float scale = largest(x, n), inverse = 1.0f / scale;
+  float scale = largest(x, n), inverse = reciprocal(scale);
   uint8_t *d = g->codes + from;
   g->scale[from / g->block] = scale;
   if (!g->same_sign) {
-    for (int64_t i = 0; i < n; i++) d[i] = (uint8_t)code_8bit(g, steps, x[i] * inverse);
+    for (int64_t i = 0; i < n; i++) d[i] = (uint8_t)code_8bit(g, steps, flush(x[i]) * inverse);
     return;
   }
   for (int64_t i = 0; i < n; i++) {
-    int code = code_8bit(g, steps, x[i] * inverse), other = (bits_of(g->map[code]) ^ bits_of(x[i])) >> 31;
-    d[i] = (uint8_t)(code + (x[i] > 0 ? other : -other));
+    int code = code_8bit(g, steps, flush(x[i]) * inverse), other = (bits_of(g->map[code]) ^ bits_of(x[i])) >> 31;
+    d[i] = (uint8_t)(code + (x[i] >= SMALLEST_NORMAL ? other : -other));
   }
 }
 
