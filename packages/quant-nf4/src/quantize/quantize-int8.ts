@@ -1,4 +1,5 @@
 import { type Backend, type FloatDType, f16ToF32, f32ToF16, type Parameter, tensor } from "@ft/tensor";
+import { approximateReciprocal } from "@ft/tensor/ops";
 import { Int8Linear } from "../int8-linear.ts";
 import { checkFinite, type HostWeight, widen } from "./host-weight.ts";
 
@@ -7,7 +8,7 @@ const window = 2 ** 22;
 
 /**
  * A float weight [out, in] as int8, rows scaled by their largest magnitude: round(x·(127/absmax)), ties to
- * even, of the weight rounded to f16, as bitsandbytes' int8_vectorwise_quant has it. A row of zeros has absmax 0.
+ * even, of the weight rounded to f16, as bitsandbytes' CUDA kernel has it, reciprocal included. A row of zeros has absmax 0.
  * Errors: "numeric" (a value that is not finite, or beyond f16).
  */
 export async function quantizeToInt8(
@@ -42,7 +43,7 @@ function quantizeRow(values: Float32Array, codes: Int8Array): number {
   let most = 0;
   for (let i = 0; i < values.length; i++) most = Math.max(most, Math.abs(values[i]!));
   if (most === 0) return 0;
-  const scale = Math.fround(127 / most);
+  const scale = Math.fround(127 * approximateReciprocal(most));
   for (let i = 0; i < values.length; i++) codes[i] = roundEven(Math.fround(values[i]! * scale));
   return most;
 }

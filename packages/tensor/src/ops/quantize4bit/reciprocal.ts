@@ -49,7 +49,7 @@ const curvature: readonly number[] = [
 const word = new Float32Array(1);
 const bitsOfWord = new Int32Array(word.buffer);
 
-/** What reciprocal() makes of one f32, x >= 0: for tests of kernels. */
+/** What reciprocal() makes of one f32, x >= 0. */
 export function approximateReciprocal(x: number): number {
   if (x < 2 ** -126) return Number.POSITIVE_INFINITY;
   if (x > 2 ** 126) return 0;
