@@ -25,6 +25,7 @@ export type {
   TrainBatch,
   TrainOptions,
 } from "./options.ts";
+export { type PeakMemory, peakMemory } from "./peak-memory.ts";
 export { type RunDirectory, type RunDirectoryOptions, runDirectory } from "./run-directory.ts";
 export { train } from "./train.ts";
 export { countSteps } from "./window.ts";

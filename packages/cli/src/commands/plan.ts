@@ -1,19 +1,16 @@
-import type { CpuBackend } from "@ft/backend-cpu";
-import { loadTokenizer } from "@ft/data";
 import { readGiven, resolveConfig } from "../config/read-config.ts";
-import { type SettledConfig, settle } from "../config/settle.ts";
+import { settle } from "../config/settle.ts";
 import type { PartialConfig } from "../config/train-config.ts";
 import type { Io } from "../io.ts";
-import { changesFor, together } from "../plan/advice.ts";
-import { type DescribedModel, describeModel } from "../plan/described-model.ts";
-import { duration, largestMoment, rowsOf } from "../plan/estimate.ts";
-import { machineMemory, measureRates, parseMemory, type Rates } from "../plan/machine.ts";
-import { type MemoryPlan, planMemory } from "../plan/plan-memory.ts";
-import { assumedRows, measuredRows, type PlannedRows } from "../plan/planned-batches.ts";
-import { bytes } from "../run/download.ts";
-import { openBackend, openTemplate } from "../run/open-model.ts";
+import { adviceLines, adviseFor } from "../plan/advise.ts";
+import { describeModel } from "../plan/described-model.ts";
+import { largestMoment, rowsOf } from "../plan/estimate.ts";
+import { machineMemory, measureRates, parseMemory } from "../plan/machine.ts";
+import { planMemory } from "../plan/plan-memory.ts";
+import { rowsFor } from "../plan/planned-batches.ts";
+import { describePlan, line, momentsOf, timeLines } from "../plan/report.ts";
+import { openBackend } from "../run/open-model.ts";
 import { resolveModel } from "../run/resolve-model.ts";
-import { prepareRows } from "../train/rows.ts";
 
 /** `ft plan`: what `ft train` would need with the same configuration, without its weights. Trains and writes nothing. */
 export async function planCommand(
@@ -43,10 +40,10 @@ export async function planCommand(
   const fits = peak <= limit;
   const advice = fits ? undefined : await adviseFor({ config, model, rows, like, runtime, limit, peak });
 
-  describe(io, { config, model, rows, like, plan, name: place.base });
+  describePlan(io, { config, model, rows, like, plan, name: place.base });
   const table = rowsOf(plan, runtime, config.optimizerPlacement);
   for (const row of table) io.print(line(row.name, row.bytes, row.note));
-  io.print(line("peak", peak, `in ${moment.name}${others(plan, runtime)}`));
+  io.print(line("peak", peak, `in ${moment.name}${momentsOf(plan, runtime)}`));
   io.print(
     line(
       "memory",
@@ -80,127 +77,4 @@ export async function planCommand(
     },
     ...(advice && { advice }),
   });
-}
-
-async function rowsFor(config: SettledConfig, { config: { vocabSize } }: DescribedModel): Promise<PlannedRows> {
-  if (config.data === "") return assumedRows(config, vocabSize);
-  const tokenizer = await loadTokenizer(config.model);
-  const template = await openTemplate(tokenizer, config.chatTemplate);
-  return measuredRows((await prepareRows(config, tokenizer, template)).training);
-}
-
-interface Described {
-  readonly config: SettledConfig;
-  readonly model: DescribedModel;
-  readonly rows: PlannedRows;
-  readonly like: CpuBackend;
-  readonly plan: MemoryPlan;
-  readonly name: string;
-}
-
-function describe(io: Io, { config, model, rows, like, plan, name }: Described): void {
-  const { method, optimizer, quantization, lora, checkpointing, accumulation, compute } = config;
-  const held = quantization ? `${quantization.type}` : method === "full" ? config.weightDtype : model.dtype;
-  io.print(
-    `model       ${name}: ${grouped(plan.total)} parameters, held in ${held}, ${grouped(plan.trainable)} of them train`,
-  );
-  const { batch, seq } = rows.largest;
-  const adapter = method === "full" ? "" : ` r ${lora.r}`;
-  const known = rows.perEpoch === undefined ? "" : ", the largest of the rows";
-  io.print(
-    `run         ${method}${adapter}, ${optimizer}, ${batch} x ${seq} tokens x ${accumulation}${known}${checkpointing ? ", checkpointing" : ""}`,
-  );
-  io.print(
-    `backend     ${like.name} (${like.engine}, ${like.threads} threads), products in ${compute}; it is the only one here`,
-  );
-  io.print("");
-}
-
-function grouped(n: number): string {
-  return n.toLocaleString("en-US");
-}
-
-function line(name: string, size: number, note: string): string {
-  return `${name.padEnd(11)} ${bytes(size).padStart(10)}  ${note}`.trimEnd();
-}
-
-function others({ loading, step, saving }: MemoryPlan, runtime: number): string {
-  const [a, b, c] = [loading, step, saving].map((size) => bytes(runtime + size));
-  return `; loading ${a}, a step ${b}, saving ${c}`;
-}
-
-function timeLines(plan: MemoryPlan, rates: Rates, seconds: number): string[] {
-  const work = `${(plan.flops / 1e9).toFixed(0)} GFLOP at ${(rates.flops / 1e9).toFixed(0)} GFLOP/s, ${bytes(plan.bytes)} at ${bytes(rates.bytes)}/s`;
-  const run =
-    plan.steps === undefined
-      ? "give data or maxSteps for the time of the run"
-      : `${duration(seconds * plan.steps)} for ${plan.steps} steps, evaluation left out`;
-  return [`time        about ${duration(seconds)} a step: ${work}`, `            ${run}`];
-}
-
-/** What helps, and by how much. */
-export interface Advice {
-  readonly set: string;
-  readonly cost: string;
-  readonly peak: number;
-  readonly saves: number;
-  readonly fits: boolean;
-}
-
-interface Question {
-  readonly config: SettledConfig;
-  readonly model: DescribedModel;
-  readonly rows: PlannedRows;
-  readonly like: CpuBackend;
-  readonly runtime: number;
-  readonly limit: number;
-  readonly peak: number;
-}
-
-/** Plans again with each change, and then with the best of them together until the run fits. */
-async function adviseFor({ config, model, rows, like, runtime, limit, peak }: Question): Promise<Advice[]> {
-  const peakOf = async (changed: SettledConfig): Promise<number> => {
-    const same = changed.maxLength === config.maxLength && changed.batchSize === config.batchSize;
-    const planned = same
-      ? rows
-      : config.data === ""
-        ? assumedRows(changed, model.config.vocabSize)
-        : await rowsFor(changed, model);
-    return runtime + largestMoment(await planMemory({ config: changed, model, rows: planned, like })).bytes;
-  };
-  const tried: (Advice & { readonly config: SettledConfig })[] = [];
-  for (const { set, cost, config: changed } of changesFor(config, model.stored !== undefined)) {
-    const now = await peakOf(changed);
-    if (now < peak) tried.push({ set, cost, peak: now, saves: peak - now, fits: now <= limit, config: changed });
-  }
-  const shown = tried.map(({ config: _, ...advice }) => advice);
-  if (shown.some((advice) => advice.fits)) return shown;
-  // none is enough alone
-  let sofar: { set: string; config: SettledConfig; peak: number } | undefined;
-  for (const next of [...tried].sort((a, b) => b.saves - a.saves)) {
-    if (sofar === undefined) {
-      sofar = next;
-      continue;
-    }
-    const both = together(config, sofar.config, next.config);
-    const now = await peakOf(both);
-    if (now >= sofar.peak) continue;
-    sofar = { set: `${sofar.set}; ${next.set}`, config: both, peak: now };
-    if (now <= limit) break;
-  }
-  if (sofar === undefined || sofar.set === tried[0]?.set) return shown;
-  return [
-    ...shown,
-    { set: sofar.set, cost: "all of these", peak: sofar.peak, saves: peak - sofar.peak, fits: sofar.peak <= limit },
-  ];
-}
-
-function adviceLines(advice: readonly Advice[], peak: number, limit: number): string[] {
-  if (advice.length === 0)
-    return ["", `nothing that ft knows makes this run smaller than ${bytes(peak)}: take a smaller model`];
-  const lines = advice.map(({ set, cost, peak: now, saves, fits }) => {
-    const result = `${bytes(now)}${fits ? ", fits" : ""}`;
-    return `  ${set}\n      saves ${bytes(saves)} -> ${result}; ${cost}`;
-  });
-  return ["", `${bytes(peak - limit)} too much. What would help, each planned again:`, ...lines];
 }

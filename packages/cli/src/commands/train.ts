@@ -5,6 +5,7 @@ import {
   checkpointPath,
   loadParameters,
   metricsLog,
+  peakMemory,
   progressLog,
   runDirectory,
   type TrainEvent,
@@ -15,6 +16,7 @@ import { readGiven, resolveConfig } from "../config/read-config.ts";
 import { type SettledConfig, settle } from "../config/settle.ts";
 import type { PartialConfig, Quantization } from "../config/train-config.ts";
 import type { Io } from "../io.ts";
+import { describePlanned, planOfRun } from "../plan/planned-run.ts";
 import { openBackend, openTemplate } from "../run/open-model.ts";
 import { resolveModel } from "../run/resolve-model.ts";
 import { loadBase } from "../train/base.ts";
@@ -61,6 +63,7 @@ export async function trainCommand(
   const products = config.compute === "f32" ? "" : `, products in ${config.compute}`;
   describeRun(io, config, rows, trainables, `${backend.name}, ${how}${products}`);
 
+  const planned = await planOfRun({ config, rows, backend });
   const { checkpoints } = directory;
   const events = runTraining({ config, record, model, rows, trainables, optimizer, checkpoints, signal });
   const logs = [metricsLog(config.out), tensorBoardLog(config.out), progressLog({ stream: io.progress })];
@@ -80,7 +83,9 @@ export async function trainCommand(
   const saved = await trainables.save();
   io.note(`saved       ${saved}${bestStep === undefined ? "" : `, the weights of step ${bestStep}`}`);
   const { trainable, total } = trainables;
-  io.document({ out: config.out, saved, method: config.method, trainable, total, ...rows.stats, ...summary });
+  const memory = { planned, measured: peakMemory(backend) };
+  io.note(describePlanned(memory));
+  io.document({ out: config.out, saved, method: config.method, trainable, total, ...rows.stats, ...summary, memory });
 }
 
 async function makeFolder(folder: string): Promise<void> {

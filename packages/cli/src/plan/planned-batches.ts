@@ -1,5 +1,8 @@
-import type { Batch, Batches } from "@ft/data";
+import { type Batch, type Batches, loadTokenizer } from "@ft/data";
 import type { SettledConfig } from "../config/settle.ts";
+import { openTemplate } from "../run/open-model.ts";
+import { prepareRows } from "../train/rows.ts";
+import type { DescribedModel } from "./described-model.ts";
 
 /** What is known of a run's micro-batches. */
 export interface PlannedRows {
@@ -12,7 +15,7 @@ export interface PlannedRows {
 }
 
 /** From the configuration alone: rows of maxLength tokens, each of them a target. */
-export function assumedRows({ batchSize, batchTokens, maxLength }: SettledConfig, vocabSize: number): PlannedRows {
+function assumedRows({ batchSize, batchTokens, maxLength }: SettledConfig, vocabSize: number): PlannedRows {
   const rows = batchTokens === undefined ? (batchSize ?? 1) : Math.max(1, Math.floor(batchTokens / maxLength));
   const places = rows * maxLength;
   const ids = Int32Array.from({ length: places }, (_, i) => i % vocabSize);
@@ -44,4 +47,12 @@ export function measuredRows(training: Batches): PlannedRows {
 /** Micro-batches that are all the largest. */
 export function repeated({ largest, perEpoch = 1_000_000 }: PlannedRows): Batches {
   return { perEpoch, batchAt: () => largest, layoutAt: () => [largest.rows] };
+}
+
+/** The rows that the configuration names, or what it says of them where it names none. */
+export async function rowsFor(config: SettledConfig, { config: { vocabSize } }: DescribedModel): Promise<PlannedRows> {
+  if (config.data === "") return assumedRows(config, vocabSize);
+  const tokenizer = await loadTokenizer(config.model);
+  const template = await openTemplate(tokenizer, config.chatTemplate);
+  return measuredRows((await prepareRows(config, tokenizer, template)).training);
 }
