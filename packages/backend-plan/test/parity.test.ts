@@ -1,8 +1,11 @@
+import { tmpdir } from "node:os";
 import { fileURLToPath } from "node:url";
 import { createCpuBackend } from "@ft/backend-cpu";
 import { applyLora, type LoraOptions } from "@ft/lora";
 import { type HostBatch, loadModel, uploadBatch } from "@ft/models";
-import { type AnyOptimizer, constant, optimizers } from "@ft/optim";
+import { type AnyOptimizer, constant, optimizers, type Placement, withMasterWeights } from "@ft/optim";
+import { optimizers8bit } from "@ft/optim-8bit";
+import { type BitsandbytesOptions, bitsandbytesFormat } from "@ft/quant-nf4";
 import { type Backend, memory, type Parameter } from "@ft/tensor";
 import { type TrainBatch, train } from "@ft/trainer";
 import { describe, expect, it } from "vitest";
@@ -12,6 +15,9 @@ const folder = fileURLToPath(new URL("../../../examples/quickstart/model", impor
 
 interface Case {
   readonly lora?: LoraOptions;
+  readonly format?: BitsandbytesOptions;
+  readonly weights?: "f32" | "bf16";
+  readonly placement?: Placement;
   readonly checkpointing?: boolean;
   readonly accumulation?: number;
   readonly optimizer?: AnyOptimizer;
@@ -30,6 +36,26 @@ const cases: Readonly<Record<string, Case>> = {
   "LoRA over packed rows": { lora: { r: 4 }, shapes: [[1, 96, 3]] },
   "every weight": {},
   "every weight, checkpointed": { checkpointing: true, accumulation: 2 },
+  "QLoRA in NF4, checkpointed, with 8-bit moments": {
+    lora: { r: 8 },
+    format: {},
+    checkpointing: true,
+    optimizer: optimizers8bit.adamw8bit!({ min8bitSize: 0 }),
+  },
+  "QLoRA in FP4 without double quantisation": {
+    lora: { r: 4 },
+    format: { type: "fp4", doubleQuant: false, blockSize: 128 },
+  },
+  "LoRA over int8": { lora: { r: 4 }, format: { type: "int8" }, accumulation: 2 },
+  "every weight with 8-bit Lion in host memory": {
+    optimizer: optimizers8bit.lion8bit!({}),
+    placement: "host",
+  },
+  "every weight in bf16 with masters in a file": {
+    weights: "bf16",
+    optimizer: withMasterWeights(adamw()),
+    placement: { file: tmpdir() },
+  },
   "every weight with SGD": { optimizer: optimizers.sgd!({ momentum: 0.9 }), clipNorm: 1e-3 },
 };
 
@@ -57,14 +83,18 @@ function batchOf([batch, seq, segments = 1]: readonly [number, number, number?],
 /** What lives, and the largest that it was, after loading and after each of three steps. */
 async function peaks(backend: Backend, held: () => readonly [number, number], at: Case): Promise<number[][]> {
   const { lora, checkpointing = false, accumulation = 1, optimizer = adamw(), clipNorm = 1e-3 } = at;
-  const { shapes = [[2, 32]] } = at;
+  const { shapes = [[2, 32]], format, weights = "f32", placement = "device" } = at;
   const seen: number[][] = [];
   const look = (): void => {
     const stats = memory(backend);
     seen.push([stats.live, stats.bytes, stats.peak, ...held()]);
     stats.peak = stats.bytes;
   };
-  const model = await loadModel(folder, { backend, weights: lora ? "stored" : "f32" });
+  const model = await loadModel(folder, {
+    backend,
+    weights: lora ? "stored" : weights,
+    ...(format && { format: bitsandbytesFormat(format) }),
+  });
   look();
   const adapter = lora && applyLora(model, lora);
   const parameters: ReadonlyMap<string, Parameter> = adapter?.parameters() ?? model.parameters();
@@ -74,6 +104,7 @@ async function peaks(backend: Backend, held: () => readonly [number, number], at
     loss: (batch) => model.loss(uploadBatch(backend, batch, vocabSize), { checkpointing }).loss,
     batches: { perEpoch: 1000, batchAt: (n) => batchOf(shapes[n % shapes.length]!, n) },
     optimizer,
+    optimizerPlacement: placement,
     schedule: constant({ learningRate: 1e-4, totalSteps: 4 }),
     maxSteps: 4,
     accumulation,
