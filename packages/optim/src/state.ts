@@ -84,15 +84,18 @@ export class OptimizerState implements Disposable {
   /** Makes room for a parameter's slots, as its first window has them. Only whole slots on the backend have values then. */
   #enter(subject: Subject): Entry {
     const [range] = rangesOf(subject);
-    const made = Object.entries(this.#initial(subject, range));
-    const slots = made.map(([slot, x]) => {
-      const { spec, per } = layoutOf(this.optimizer, subject, range, slot, x);
-      const first = range === undefined && this.#place.resident;
-      const held = this.#place.hold(subject.param.backend, spec, first ? x : undefined);
-      if (!first) x.dispose();
-      return [slot, { held, per }] as const;
-    });
-    return { ...subject, slots: Object.fromEntries(slots) };
+    const made = this.#initial(subject, range);
+    const first = range === undefined && this.#place.resident;
+    const slots: { [slot: string]: { held: HeldSlot; per: number } } = {};
+    try {
+      for (const [slot, x] of Object.entries(made)) {
+        const { spec, per } = layoutOf(this.optimizer, subject, range, slot, x);
+        slots[slot] = { held: this.#place.hold(subject.param.backend, spec, first ? x : undefined), per };
+      }
+    } finally {
+      if (!first) for (const x of Object.values(made)) x.dispose();
+    }
+    return { ...subject, slots };
   }
 
   #initial({ name, role, size, param }: Subject, range: Range | undefined): Slots {
@@ -197,7 +200,10 @@ export class OptimizerState implements Disposable {
         for (const { name, role, size, param, slots: held } of this.#entries) {
           const slots: { [slot: string]: Tensor } = {};
           for (const [slot, { held: x }] of Object.entries(held)) slots[slot] = await x.take(undefined);
-          const value = scope(() => optimizer.evaluated?.({ name, role, size, param, slots }));
+          const value = scope(() => {
+            const found = optimizer.evaluated?.({ name, role, size, param, slots });
+            return found && Object.values(slots).includes(found) ? found.as(...found.axes) : found;
+          });
           for (const [slot, { held: x }] of Object.entries(held)) if (slots[slot]) x.drop(slots[slot]);
           if (value === undefined || value === param) continue;
           trained.push({ param, value: param.as(...param.axes) });
