@@ -88,14 +88,20 @@ export function stored({ dtype, storage: { buffer } }: View<CpuBuffer>): readonl
   throw new FtError("dtype", `[cpu] a kernel was given a weight in ${dtype}`, "register it with `accepts`");
 }
 
+/** Rounds f32 values to `to`, which is stored as f32, bf16 or f16. */
+export function roundInto(
+  { native }: CpuContext,
+  values: Float32Array,
+  [to, storage]: readonly [Floats, FloatStorage],
+): void {
+  if (to instanceof Float32Array) to.set(values);
+  else if (storage === 1) native.cast_f32_bf16(values, to, values.length);
+  else native.cast_f32_f16(values, to, values.length);
+}
+
 /** What C reads and rounds to: f32, bf16 and f16. */
 export function isStored({ dtype }: Spec): boolean {
   return dtype === "f32" || dtype === "bf16" || dtype === "f16";
-}
-
-/** Whether a kernel can read `weight` as it is stored and, where it trains, write its gradient, which has its dtype. */
-export function readable({ dtype }: Spec, trains: boolean): boolean {
-  return dtype === "f32" || (!trains && (dtype === "bf16" || dtype === "f16"));
 }
 
 /** True when every float among the specs is f32: what the native kernels compute in. */

@@ -11,12 +11,15 @@ import {
   valueAndGrad,
 } from "@ft/tensor";
 import {
+  add,
+  cast,
   embedding,
   embeddingOp,
   linear,
   linearCrossEntropy,
   linearCrossEntropyOp,
   linearOp,
+  scale,
   sum,
   swiglu,
 } from "@ft/tensor/ops";
@@ -65,6 +68,64 @@ async function through(
   };
 }
 
+/** The gradient of a table that trains: as a layer, as a head, as an embedding, and as all three in one loss. */
+async function gradients(
+  backend: CpuBackend,
+  dtype: FloatDType,
+  data: DataOf[FloatDType],
+): Promise<{ readonly [name: string]: Float32Array }> {
+  const table = parameter(backend, dtype, ["out", "in"], [out, width], data);
+  const x = tensor(backend, "f32", ["row", "in"], [rows, width], normal(3, rows * width));
+  const list = Int32Array.from({ length: rows }, (_, i) => (i * 13) % 29); // ids come back, and not all of them come
+  const ids = tensor(backend, "i32", ["row"], [rows], list);
+  const squared = (y: Tensor<"f32", any>): Tensor<"f32", readonly []> => sum(swiglu(y, y));
+  const loss = (of: Tensor<"f32", readonly ["row", "in"]>): Tensor<"f32", readonly []> =>
+    cast(linearCrossEntropy(of, table, ids, { chunk: 16 }).loss, "f32");
+  const uses = {
+    layer: () => squared(linear(x, table)),
+    head: () => scale(loss(x), tensor(backend, "f32", [], [], Float32Array.of(0.37))),
+    embedding: () => squared(embedding(table, ids, "f32")),
+    tied: () => {
+      const hidden = embedding(table, ids, "f32");
+      const layer = squared(linear(hidden, table));
+      return add(layer, loss(hidden));
+    },
+  };
+  const made: { [name: string]: Float32Array } = {};
+  for (const [name, use] of Object.entries(uses)) {
+    const grad = valueAndGrad(new Map([["table", table]]), use).grads.get("table");
+    expect(grad?.dtype).toBe(dtype);
+    made[name] = grad ? Float32Array.from(await widened(grad)) : new Float32Array();
+  }
+  return made;
+}
+
+async function widened(x: Tensor): Promise<ArrayLike<number>> {
+  const data = await x.read();
+  if (x.dtype === "bf16" && data instanceof Uint16Array) return bf16ToF32(data);
+  if (x.dtype === "f16" && data instanceof Uint16Array) return f16ToF32(data);
+  return data instanceof Float32Array ? data : [];
+}
+
+describe("weights that train in 16 bits", () => {
+  it.each(["bf16", "f16"] as const)("%s: their gradient is that in f32, rounded once for each use", async (dtype) => {
+    const [narrow, widen] = halves[dtype];
+    const stored = narrow(normal(1, out * width));
+    const native = await createCpuBackend({ poison: true });
+    const got = await gradients(native, dtype, stored);
+    const wide = await gradients(native, "f32", widen(stored));
+    for (const name of ["layer", "head", "embedding"])
+      expect(got[name], name).toEqual(widen(narrow(Float32Array.from(wide[name] ?? []))));
+    // three roundings, and the sums of rounded parts
+    const reason = "each of three uses rounds to the dtype";
+    const relative = dtype === "bf16" ? 3 * 2 ** -8 : 3 * 2 ** -11;
+    expectClose(got.tied ?? [], wide.tied ?? [], { relative, floor: 0.1, reason }, "tied");
+    const reference = await gradients(await createCpuBackend({ native: false }), dtype, stored);
+    for (const [name, y] of Object.entries(reference))
+      expectClose(got[name] ?? [], y, { relative, floor: 0.1, reason }, name);
+  });
+});
+
 describe("weights held in 16 bits", () => {
   it.each(["bf16", "f16"] as const)("%s: the bytes of the same numbers in f32, by native kernels", async (dtype) => {
     const [narrow, widen] = halves[dtype];
@@ -81,15 +142,15 @@ describe("weights held in 16 bits", () => {
     ["linear", linearOp, "weight", { x: "f32", bias: "f32" }],
     ["embedding", embeddingOp, "table", { ids: "i32" }],
     ["linearCrossEntropy", linearCrossEntropyOp, "weight", { x: "f32", targets: "i32" }],
-  ] as const)("are read by %s where they lie, unless they train", async (_, op, weight, others) => {
+  ] as const)("are read by %s where they lie, and may train there", async (_, op, weight, others) => {
     const kernel = (await createCpuBackend()).kernels.get(op.id);
     const accepts = (dtype: string, trains: boolean): unknown => {
       const dtypes = Object.entries({ ...others, [weight]: dtype });
       const specs = Object.fromEntries(dtypes.map(([name, d]) => [name, { dtype: d, shape: [4, 4] }]));
       return kernel?.accepts?.({ in: specs, attrs: { dtype: "f32" }, wants: { [weight]: trains } });
     };
-    expect(["f32", "bf16", "f16", "f64"].map((dtype) => accepts(dtype, false))).toEqual([true, true, true, false]);
-    expect(["f32", "bf16", "f16"].map((dtype) => accepts(dtype, true))).toEqual([true, false, false]);
+    for (const trains of [false, true])
+      expect(["f32", "bf16", "f16", "f64"].map((dtype) => accepts(dtype, trains))).toEqual([true, true, true, false]);
   });
 });
 

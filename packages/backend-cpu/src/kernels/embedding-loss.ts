@@ -1,9 +1,9 @@
-import { defineKernel, dim, FtError, type Kernel, sizeOf } from "@ft/tensor";
+import { defineKernel, dim, FtError, type Kernel, sizeOf, type View } from "@ft/tensor";
 import { type Embedding, embeddingOp, type LinearCrossEntropy, linearCrossEntropyOp } from "@ft/tensor/ops";
-import { allF32, type CpuContext, f32, i32, readable, stored } from "../context.ts";
+import { allF32, type CpuContext, f32, i32, isStored, roundInto, stored } from "../context.ts";
 
 export const embeddingKernel: Kernel<Embedding, CpuContext> = defineKernel(embeddingOp, {
-  accepts: ({ in: { table }, attrs, wants }) => readable(table, wants.table) && attrs.dtype === "f32",
+  accepts: ({ in: { table }, attrs }) => isStored(table) && attrs.dtype === "f32",
   forward({ native }, { in: { table, ids }, out: { y } }) {
     const [vocab, h] = [dim(table, 0), dim(table, 1)];
     const at = native.embedding(...stored(table), null, 0, vocab, i32(ids), sizeOf(ids.shape), h, f32(y));
@@ -20,7 +20,7 @@ export const embeddingKernel: Kernel<Embedding, CpuContext> = defineKernel(embed
 
 /** Only rows with a target are multiplied; gradients are made in the forward, the backward scales them in place. */
 export const linearCrossEntropyKernel: Kernel<LinearCrossEntropy, CpuContext> = defineKernel(linearCrossEntropyOp, {
-  accepts: ({ in: { weight, ...others }, wants }) => allF32(others) && readable(weight, wants.weight),
+  accepts: ({ in: { weight, ...others } }) => allF32(others) && isStored(weight),
   forward({ native, products }, { in: { x, weight, targets }, attrs: { chunk }, out, saved: { dx, dWeight } }) {
     const [vocab, h] = [dim(weight, 0), dim(weight, 1)];
     const [loss, count] = [new Float64Array(1), new Float64Array(1)];
@@ -52,7 +52,8 @@ export const linearCrossEntropyKernel: Kernel<LinearCrossEntropy, CpuContext> = 
     f32(out.loss)[0] = loss[0]!;
     f32(out.count)[0] = count[0]!;
   },
-  vjp({ native }, { saved: { dx, dWeight }, grad: { loss }, into }) {
+  vjp(context, { saved: { dx, dWeight }, grad: { loss }, into }) {
+    const { native } = context;
     const by = f32(loss)[0]!;
     const made: Partial<LinearCrossEntropy["in"]> = {};
     if (dx) {
@@ -61,11 +62,31 @@ export const linearCrossEntropyKernel: Kernel<LinearCrossEntropy, CpuContext> = 
     }
     if (dWeight) {
       made.weight = into("weight", dWeight);
-      native.scale_f32(by, f32(dWeight), f32(made.weight), f32(dWeight).length);
+      scaleInto(context, by, f32(dWeight), made.weight);
     }
     return made;
   },
 });
+
+/** values that are scaled in f32 at a time before they are rounded */
+const strip = 1 << 20;
+
+/** to = by * values, rounded once where it is stored in 16 bits. */
+function scaleInto(context: CpuContext, by: number, values: Float32Array, to: View): void {
+  const [target, storage] = stored(to);
+  if (target instanceof Float32Array) {
+    context.native.scale_f32(by, values, target, values.length);
+    return;
+  }
+  context.scratch(Math.min(strip, values.length), (work) => {
+    for (let from = 0; from < values.length; from += work.length) {
+      const end = Math.min(values.length, from + work.length);
+      const part = work.subarray(0, end - from);
+      context.native.scale_f32(by, values.subarray(from, end), part, part.length);
+      roundInto(context, part, [target.subarray(from, end), storage]);
+    }
+  });
+}
 
 function outside(op: string, what: string, vocab: number): FtError {
   return new FtError(

@@ -56,7 +56,11 @@ export const linearCrossEntropyOp: Op<LinearCrossEntropy> = defineOp<LinearCross
     const scalar = { dtype: wideOf(x.dtype), shape: [] };
     return {
       out: { loss: scalar, count: scalar },
-      saved: { ...(wants.x && { dx: x }), ...(wants.weight && { dWeight: weight }) },
+      saved: {
+        ...(wants.x && { dx: x }),
+        // as it is summed: rounding to the weight's dtype comes last
+        ...(wants.weight && { dWeight: { dtype: wideOf(x.dtype), shape: weight.shape } }),
+      },
     };
   },
   forward(p, { in: { x, weight, targets }, attrs: { chunk }, wants }) {
@@ -83,13 +87,13 @@ export const linearCrossEntropyOp: Op<LinearCrossEntropy> = defineOp<LinearCross
     }
     const saved = {
       ...(wants.x && { dx: p.reshape(p.concat(dx, 0), x.shape) }),
-      ...(dWeight && { dWeight: p.cast(dWeight, weight.dtype) }),
+      ...(dWeight && { dWeight }),
     };
     return { out: { loss, count }, saved };
   },
-  vjp: (p, { saved: { dx, dWeight }, grad: { loss } }) => ({
+  vjp: (p, { saved: { dx, dWeight }, grad: { loss }, spec }) => ({
     ...(dx && { x: p.mul(dx, p.cast(loss, dx.dtype)) }),
-    ...(dWeight && { weight: p.mul(dWeight, p.cast(loss, dWeight.dtype)) }),
+    ...(dWeight && { weight: p.cast(p.mul(dWeight, p.cast(loss, dWeight.dtype)), spec.weight.dtype) }),
   }),
 });
 
