@@ -16,7 +16,7 @@ import ts from "typescript";
 import { afterAll, beforeAll, describe, expect, test, vi } from "vitest";
 import { codeBlocks } from "./readme/blocks.ts";
 
-// Every block of a README that is marked `ts` is type-checked and run, so that what the documentation says is true.
+// Every block of a README or a page of the guide that is marked `ts` is type-checked and run, so that what the documentation says is true.
 //   ```ts          checked and run, in an empty folder that has `examples/` in it; what it prints must hold, in order,
 //                  every line that a comment `// => ...` promises
 //   ```ts no-run   checked only: it needs a large model, a network, or minutes
@@ -26,10 +26,13 @@ const root: string = dirname(tools);
 const written: string = join(tools, ".readme");
 
 const readmes: readonly string[] = [
-  "",
-  ...["packages", "examples"].flatMap((parent) => readdirSync(join(root, parent)).map((name) => join(parent, name))),
+  "README.md",
+  ...["packages", "examples"].flatMap((parent) =>
+    readdirSync(join(root, parent)).map((name) => join(parent, name, "README.md")),
+  ),
+  ...readdirSync(join(root, "docs/guide")).map((name) => join("docs/guide", name)),
 ]
-  .map((folder) => join(root, folder, "README.md"))
+  .map((path) => join(root, path))
   .filter((path) => existsSync(path));
 
 const blocks = readmes.flatMap((path) =>

@@ -2,7 +2,9 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { loraConfig } from "@ft/lora";
 import { describe, expect, it, vi } from "vitest";
+import { flagSpecs } from "../src/config/schema.ts";
 import { usualValue } from "../src/config/usual.ts";
+import { allOptimizers } from "../src/train/optimizer.ts";
 import { emptyFolder, ft } from "./run-ft.ts";
 import { someRows, tinyModel } from "./tiny-model.ts";
 
@@ -35,6 +37,12 @@ describe("ft chat", () => {
 });
 
 describe("ft train --help", () => {
+  it("names every optimizer that there is", () => {
+    const { description } = flagSpecs().find(({ flag }) => flag === "--optimizer")!;
+    const named = description.split(/[,;]? (?:with 8-bit state )?/).sort();
+    expect(named).toEqual(Object.keys(allOptimizers).sort());
+  });
+
   it("says the rank that @ft/lora uses, without loading it", () => {
     expect(usualValue(["lora", "r"])).toBe(String(loraConfig().r));
     expect(loraConfig().alpha).toBe(2 * loraConfig().r);
