@@ -11,7 +11,8 @@ import { type Quantization, quantizationDefaults } from "../config/train-config.
  */
 export function plannedFormat(quantization: Quantization, onTheWay: boolean): LinearFormat {
   const { type = "nf4", doubleQuant = true, blockSize = 64 } = { ...quantizationDefaults, ...quantization };
-  let passed = !onTheWay;
+  // values of the largest window so far
+  let passed = onTheWay ? 0 : window;
   return {
     quantMethod: "bitsandbytes",
     companions: () => [],
@@ -26,9 +27,11 @@ export function plannedFormat(quantization: Quantization, onTheWay: boolean): Li
         );
       }
       const format = { type, blockSize } as const;
-      if (!passed) await passWindow(backend, { ...format, doubleQuant });
-      passed = true;
       const size = shape[0] * shape[1];
+      if (Math.min(window, size) > passed) {
+        passed = Math.min(window, size);
+        await passWindow(backend, passed, { ...format, doubleQuant });
+      }
       const blocks = Math.ceil(size / blockSize);
       const common = { ...format, shape, axes: ["out", "in"] } as const;
       const codes = hollow(backend, { dtype: "u8", shape: [Math.ceil(size / 2)] }, ["byte"] as const);
@@ -60,11 +63,12 @@ const window = 2 ** 22;
 
 async function passWindow(
   backend: Backend,
+  count: number,
   quantization: { readonly type: "nf4" | "fp4"; readonly blockSize: number; readonly doubleQuant: boolean },
 ): Promise<void> {
   const made = await quantizeTo4bit(
     backend,
-    { name: "planned", shape: [1, window], dtype: "bf16", read: async (_, count) => new Uint16Array(count) },
+    { name: "planned", shape: [1, count], dtype: "bf16", read: async () => new Uint16Array(count) },
     quantization,
   );
   made.dispose();
