@@ -48,7 +48,8 @@ export function parseQuantState(bytes: Uint8Array, at: string): QuantState {
   const state = { type, blockSize: count("blocksize"), dtype, shape } as const;
   const offset = fields.get("nested_offset");
   if (offset === undefined) return state;
-  if (typeof offset !== "number") throw wrong("nested_offset", "it is a number");
+  if (typeof offset !== "number" || !Number.isFinite(Math.fround(offset)))
+    throw wrong("nested_offset", "it is a number of float32");
   if (fields.get("nested_dtype") !== "float32") throw wrong("nested_dtype", 'only "float32" is read here');
   return { ...state, nested: { blockSize: count("nested_blocksize"), offset } };
 }

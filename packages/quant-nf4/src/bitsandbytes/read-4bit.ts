@@ -30,7 +30,7 @@ export async function read4bit(
   const upload = () => tensor(backend, "u8", ["byte"], [codes.length], codes, { give: true });
   let weight: Weight4bit<"out", "in">;
   if (state.nested) {
-    const nested = await from.read(names.nestedAbsmax, "f32", nestedBlocks);
+    const nested = await from.statistics(names.nestedAbsmax, nestedBlocks);
     if (!sameTable(await from.read(names.nestedMap, "f32", 256), dynamicMap))
       throw from.error(names.nestedMap, "is not the signed dynamic map", again);
     const absmax = await from.read(names.absmax, "u8", blocks);
@@ -42,7 +42,7 @@ export async function read4bit(
       offset: tensor(backend, "f32", [], [], Float32Array.of(state.nested.offset), { give: true }),
     };
   } else {
-    const absmax = await from.read(names.absmax, "f32", blocks);
+    const absmax = await from.statistics(names.absmax, blocks);
     weight = {
       ...common,
       codes: upload(),

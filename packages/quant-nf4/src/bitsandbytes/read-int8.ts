@@ -18,7 +18,7 @@ export async function readInt8({ source, name, shape, backend, bias }: StoredLin
       "is not 0",
       "codes that are not in rows are not read: save them with a later bitsandbytes",
     );
-  const absmax = await from.read(names.absmax, "f32", shape[0]);
+  const absmax = await from.statistics(names.absmax, shape[0]);
   const codes = await from.read(name, "i8", shape[0] * shape[1]);
   const weight = {
     codes: tensor(backend, "i8", ["out", "in"], shape, codes, { give: true }),

@@ -38,6 +38,14 @@ export class Stored {
     return this.#source.read(name, dtype);
   }
 
+  /** The same of f32 statistics, which must be finite. */
+  async statistics(name: string, count: number): Promise<Float32Array<ArrayBuffer>> {
+    const values = await this.read(name, "f32", count);
+    const at = values.findIndex((value) => !Number.isFinite(value));
+    if (at >= 0) throw this.error(name, `is ${values[at]} at ${at}`, "the file is damaged: download it again");
+    return values;
+  }
+
   /** The bytes of a tensor of any dtype, which must be so many. */
   async bytes(name: string, count: number): Promise<Uint8Array<ArrayBuffer>> {
     const info = this.#source.tensors.get(name);
