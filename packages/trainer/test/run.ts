@@ -15,8 +15,8 @@ export interface Run {
  * A run with everything that a resume could lose: dropout, shuffled epochs of 7 ragged micro-batches, windows of 3 with
  * a partial one at the end of each epoch, moments, a schedule that changes every step, clipping, evaluation, patience.
  */
-export function makeRun(backend: Backend, dir: string, maxSteps: number, init = 1): Run {
-  const model = tinyModel(backend, init, 0.2);
+export function makeRun(backend: Backend, dir: string, maxSteps: number, init = 1, dtype: "f32" | "bf16" = "f32"): Run {
+  const model = tinyModel(backend, init, 0.2, dtype);
   const options: TrainOptions<TinyBatch> = {
     parameters: model.parameters,
     loss: model.loss,

@@ -1,5 +1,5 @@
-import type { Backend, Parameter, Tensor, WideDType } from "@ft/tensor";
-import { parameter, philox, philoxNormal, philoxPermutation, scalar, tensor } from "@ft/tensor";
+import type { Backend, FloatDType, Parameter, Tensor, WideDType } from "@ft/tensor";
+import { f32ToBf16, parameter, philox, philoxNormal, philoxPermutation, scalar, tensor } from "@ft/tensor";
 import { dropout, embedding, linear, linearCrossEntropy } from "@ft/tensor/ops";
 import type { BatchSource, TrainBatch } from "../src/index.ts";
 
@@ -24,17 +24,13 @@ export interface Tiny {
   dispose(): void;
 }
 
-export function tinyModel(backend: Backend, seed = 1, dropoutRate = 0): Tiny {
+/** Matrices in `dtype`, the bias in f32, as loadModel holds them. */
+export function tinyModel(backend: Backend, seed = 1, dropoutRate = 0, dtype: "f32" | "bf16" = "f32"): Tiny {
   let stream = 0;
   const weight = <const A extends readonly [string, string]>(axes: A, shape: readonly [number, number]) => {
     const normal = philoxNormal(seed, stream++, 0);
-    return parameter(
-      backend,
-      "f32",
-      axes,
-      shape,
-      Float32Array.from({ length: shape[0] * shape[1] }, (_, i) => normal(i) * 0.3),
-    );
+    const values = Float32Array.from({ length: shape[0] * shape[1] }, (_, i) => normal(i) * 0.3);
+    return parameter<FloatDType, A>(backend, dtype, axes, shape, dtype === "f32" ? values : f32ToBf16(values));
   };
   const table = weight(["vocab", "hidden"], [vocab, hidden]);
   const up = weight(["up", "hidden"], [hidden, hidden]);
@@ -52,7 +48,7 @@ export function tinyModel(backend: Backend, seed = 1, dropoutRate = 0): Tiny {
     loss({ batch, seq, tokens, targets }) {
       const ids = tensor(backend, "i32", ["batch", "seq"], [batch, seq], tokens);
       const wanted = tensor(backend, "i32", ["batch", "seq"], [batch, seq], targets);
-      const x = dropout(embedding(table, ids), scalar(backend, "i32", draw), {
+      const x = dropout(embedding(table, ids, "f32"), scalar(backend, "i32", draw), {
         rate: dropoutRate,
         seed: 11,
         stream: 99,

@@ -55,8 +55,8 @@ export function openScratch(folder: string): ScratchFile {
       if (count === 0)
         throw new FtError(
           "io",
-          `the file of the optimizer's slots in ${folder} ends at ${position + done}, before byte ${position + bytes.length}`,
-          "something cut it off while training: resume from the last checkpoint",
+          `the file of the optimizer's slots in ${folder} was cut off before byte ${position + bytes.length}`,
+          "resume from the last checkpoint",
         );
       done += count;
     }
