@@ -86,6 +86,8 @@ export function resolveConfig(file: PartialConfig, flags: PartialConfig): TrainC
   const config: TrainConfig = {
     ...defaults,
     ...(quantized.method === "qlora" && qloraDefaults),
+    // nothing is lost: f32 would only be larger
+    ...(given.weightDtype === "bf16" && { saveDtype: "bf16" }),
     ...{ model: model ?? "", data: data ?? "", out: out ?? "" },
     ...known,
   };

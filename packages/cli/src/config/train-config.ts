@@ -86,7 +86,7 @@ export interface TrainConfig {
   readonly minDelta: number;
   /** what the weights of method full are held in while they train; bf16 has f32 masters beside the optimizer's state */
   readonly weightDtype: "f32" | "bf16";
-  /** what the weights of method full are saved as */
+  /** what the weights of method full are saved as; as weightDtype when absent */
   readonly saveDtype: SaveDType;
   readonly resume: boolean;
   /** a ds_config.json; its settings are taken over when the configuration is read */

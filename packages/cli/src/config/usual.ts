@@ -25,6 +25,7 @@ export function usualValue(path: readonly string[]): string | undefined {
     optimizer: `${defaults.optimizer}, ${qloraDefaults.optimizer} for qlora`,
     checkpointing: "on for qlora",
     optimizerOrder: "bitsandbytes for 8-bit optimizers, textbook for others",
+    saveDtype: "as weightDtype",
     optimizerFolder: "`out`",
     min8bitSize: "4096",
     "quantization.type": quantizationDefaults.type,
