@@ -44,7 +44,7 @@ function onBounds(random: Random, top: number): number {
 function uneven(random: Random, dtype: FloatDType, shape: readonly number[]): HostTensor {
   const x = normals(random, dtype, ["row", "column"], shape, random.pick([1e-3, 1, 40]));
   const kind = random.int(0, 3);
-  const top = random.chance(0.3) ? 1 : 1 + random.int(0, 1023) / 1024;
+  const top = random.chance(0.3) ? 1 : 1 + random.int(0, 2 ** 23 - 1) * 2 ** -23;
   const end =
     dtype === "f16" ? random.pick([2 ** -23, 2 ** 12]) : random.pick([2 ** -127, 2 ** -120, 2 ** 122, 2 ** 125]);
   const values = Array.from(x.values, (value) => {
