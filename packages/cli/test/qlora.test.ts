@@ -95,6 +95,19 @@ describe("ft train --method qlora", () => {
   });
 
   it.each([
+    ["adamw", "textbook", "bitsandbytes"],
+    ["adamw8bit", "bitsandbytes", "textbook"],
+  ])("steps %s in the order of the %s unless optimizerOrder says otherwise", async (optimizer, usual, other) => {
+    const { train, adapterOf } = await setup();
+    const flags = ["--method", "qlora", "--max-steps", "4", "--optimizer", optimizer, "--weight-decay", "0.5"];
+    if (optimizer.endsWith("8bit")) flags.push("--min8bit-size", "0");
+    expect((await train("absent", ...flags)).code).toBe(0);
+    for (const order of [usual, other]) expect((await train(order, ...flags, "--optimizer-order", order)).code).toBe(0);
+    expect((await adapterOf(usual)).equals(await adapterOf("absent"))).toBe(true);
+    expect((await adapterOf(other)).equals(await adapterOf("absent"))).toBe(false);
+  });
+
+  it.each([
     [["--quantization-block-size", "128"], /with quantization .*blockSize 64.*, this run has .*blockSize 128/],
     [["--optimizer", "lion8bit"], /with optimizer groups\(adamw8bit.*this run has groups\(lion8bit/],
     [["--beta2", "0.9"], /with optimizerSettings none, this run has beta2 0\.9/],
