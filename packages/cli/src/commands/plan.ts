@@ -4,11 +4,12 @@ import type { PartialConfig } from "../config/train-config.ts";
 import type { Io } from "../io.ts";
 import { adviceLines, adviseFor } from "../plan/advise.ts";
 import { describeModel } from "../plan/described-model.ts";
-import { largestMoment, rowsOf } from "../plan/estimate.ts";
+import { largestMoment, rowsOf, secondsOf } from "../plan/estimate.ts";
 import { machineMemory, measureRates, parseMemory } from "../plan/machine.ts";
 import { planMemory } from "../plan/plan-memory.ts";
 import { rowsFor } from "../plan/planned-batches.ts";
 import { describePlan, line, momentsOf, timeLines } from "../plan/report.ts";
+import { wayLines, waysOf } from "../plan/ways.ts";
 import { openBackend } from "../run/open-model.ts";
 import { resolveModel } from "../run/resolve-model.ts";
 
@@ -34,10 +35,11 @@ export async function planCommand(
   // this process has run the same code over buffers that hold nothing: what it takes is what the rest of a run takes
   const runtime = process.memoryUsage().rss;
   const rates = await measureRates(like);
-  const seconds = plan.flops / rates.flops + plan.bytes / rates.bytes;
+  const seconds = secondsOf(plan, rates);
   const moment = largestMoment(plan);
   const peak = runtime + moment.bytes;
   const fits = peak <= limit;
+  const ways = await waysOf({ config, model, rows, plan, rates, runtime });
   const advice = fits ? undefined : await adviseFor({ config, model, rows, like, runtime, limit, peak });
 
   describePlan(io, { config, model, rows, like, plan, name: place.base });
@@ -51,6 +53,8 @@ export async function planCommand(
       `${limitGiven === undefined ? "of this machine" : "as given"}: ${fits ? "fits" : "does not fit"}`,
     ),
   );
+  io.print("");
+  for (const text of wayLines(ways, config)) io.print(text);
   io.print("");
   for (const text of timeLines(plan, rates, seconds)) io.print(text);
   if (advice) for (const text of adviceLines(advice, peak, limit)) io.print(text);
@@ -68,6 +72,7 @@ export async function planCommand(
     peak,
     limit,
     fits,
+    ways,
     time: {
       step: seconds,
       ...(plan.steps !== undefined && { steps: plan.steps, run: seconds * plan.steps }),

@@ -1,3 +1,4 @@
+import type { Rates } from "./machine.ts";
 import type { MemoryPlan } from "./plan-memory.ts";
 
 /** The largest moment of a run beside the runtime. */
@@ -30,6 +31,11 @@ export function rowsOf(
     { name: "workspace", bytes: plan.workspace, note: "what kernels work in" },
     { name: "runtime", bytes: runtime, note: "Node and the libraries, measured" },
   ];
+}
+
+/** How long a step takes at these rates. */
+export function secondsOf(plan: MemoryPlan, rates: Rates): number {
+  return plan.flops / rates.flops + plan.bytes / rates.bytes;
 }
 
 /** 5025 seconds as "1 h 24 min". */

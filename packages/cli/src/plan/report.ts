@@ -31,7 +31,7 @@ export function describePlan(io: Io, { config, model, rows, like, plan, name }: 
     `run         ${method}${adapter}, ${optimizer}, ${batch} x ${seq} tokens x ${accumulation}${known}${checkpointing ? ", checkpointing" : ""}`,
   );
   io.print(
-    `backend     ${like.name} (${like.engine}, ${like.threads} threads), products in ${compute}; it is the only one here`,
+    `backend     ${like.name} (${like.engine}, ${like.threads} thread${like.threads === 1 ? "" : "s"}), the only backend of this command; products in ${compute}`,
   );
   io.print("");
 }
