@@ -1,13 +1,15 @@
 """A tiny Llama quantised by transformers and bitsandbytes: the folders they write, logits, QLoRA gradients and traces.
 
-    python bnb_model.py [--device cpu] [--out data/bnb-llama]
+    python bnb_model.py --save --device cuda --out DIR        on a machine with a GPU: the base, the adapter, the folders
+    python bnb_model.py [--saved DIR] [--out data/bnb-llama]   what they compute, on the CPU, in float32
 
-Writes OUT/base/ (bfloat16), OUT/adapter/ (a PEFT adapter, B not zero) and OUT/<case>/, layout in README.md. A base or an
-adapter that data/bnb-llama/ has already is read, so that another device starts from the same numbers. Everything computes
-in float32.
+Writes OUT/base/ (bfloat16), OUT/adapter/ (a PEFT adapter, B not zero) and OUT/<case>/, layout in README.md. Without DIR the
+folders are saved on the CPU, whose codes are others in FP4 and int8. A base or an adapter that data/bnb-llama/ has already
+is read, so that another device starts from the same numbers.
 """
 
 import argparse
+import json
 import shutil
 import tempfile
 import warnings
@@ -26,7 +28,6 @@ from llama import (
     adapter_state,
     distance,
     forward,
-    grid,
     lora_config,
     loss_sum,
     make_batches,
@@ -89,6 +90,11 @@ def without_head(base: Path, folder: Path) -> Path:
     return folder
 
 
+def made_by(device: str) -> dict:
+    gpu = {"device": torch.cuda.get_device_name() if device == "cuda" else "CPU"}
+    return {**versions("torch", "transformers", "bitsandbytes", "peft", "accelerate"), **gpu}
+
+
 def save_case(name: str, base: Path, folder: Path, device: str) -> None:
     """Quantises the base and leaves what save_pretrained writes, untouched."""
     settings = dict(CASES[name])
@@ -102,24 +108,18 @@ def save_case(name: str, base: Path, folder: Path, device: str) -> None:
     (folder / "generation_config.json").unlink(missing_ok=True)
 
 
-def load_case(folder: Path, device: str) -> LlamaForCausalLM:
+def load_case(folder: Path) -> LlamaForCausalLM:
     """The folder as a float32 model over its quantised weights. (transformers keeps the dtype of a quantised folder.)"""
-    model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager", device_map={"": device})
+    model = LlamaForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager", device_map={"": "cpu"})
     for p in model.parameters():
         if p.is_floating_point():
             p.data = p.data.float()
     return model
 
 
-def dequantised(folder: Path, device: str) -> LlamaForCausalLM:
+def dequantised(folder: Path) -> LlamaForCausalLM:
     """The same with every quantised weight as a float32 matrix in an ordinary Linear, rounded to the dtype it once had."""
-    return load_case(folder, device).dequantize(torch.float32).float()
-
-
-def on(device: str, batch: dict) -> dict:
-    """`forward` of llama.py makes its inputs on the CPU: torch's default device moves them."""
-    torch.set_default_device(device)
-    return batch
+    return load_case(folder).dequantize(torch.float32).float()
 
 
 def evaluate(model, batch: dict) -> tuple[dict, torch.Tensor, dict[str, torch.Tensor]]:
@@ -133,19 +133,19 @@ def evaluate(model, batch: dict) -> tuple[dict, torch.Tensor, dict[str, torch.Te
     return loss, without_padding(logits, batch).detach(), grads
 
 
-def with_adapter(folder: Path, adapter: Path, device: str) -> PeftModel:
+def with_adapter(folder: Path, adapter: Path) -> PeftModel:
     """In training mode, in which bitsandbytes' int8 Linear on a CPU multiplies by the weights as they are."""
-    model = PeftModel.from_pretrained(load_case(folder, device), adapter, is_trainable=True)
+    model = PeftModel.from_pretrained(load_case(folder), adapter, is_trainable=True)
     assert all(p.dtype == torch.float32 for p in model.parameters() if p.requires_grad)
     return model.train()
 
 
-def trace(folder: Path, adapter: Path, batch: dict, device: str) -> tuple[dict, dict[str, torch.Tensor]]:
+def trace(folder: Path, adapter: Path, batch: dict) -> tuple[dict, dict[str, torch.Tensor]]:
     """STEPS steps of bitsandbytes' AdamW8bit with 8-bit state for every parameter; losses[i] is before step i + 1.
 
     Without weight decay, which its CPU and CUDA kernels put in different places.
     """
-    model = with_adapter(folder, adapter, device)
+    model = with_adapter(folder, adapter)
     params = [p for p in model.parameters() if p.requires_grad]
     optimizer = bnb.optim.AdamW8bit(params, lr=LEARNING_RATE, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, min_8bit_size=0)
     losses = []
@@ -163,20 +163,18 @@ def trace(folder: Path, adapter: Path, batch: dict, device: str) -> tuple[dict, 
     return {**settings, "losses": losses}, adapter_state(model)
 
 
-def generate(name: str, home: Path, batch: dict, device: str) -> None:
+def generate(name: str, home: Path, batch: dict, saved_by: dict) -> None:
     folder, adapter = home / name, home / "adapter"
-    save_case(name, home / "base", folder, device)
     before = {path.name: path.read_bytes() for path in folder.iterdir()}
     tensors: dict[str, torch.Tensor] = {}
-    golden = {"case": name, "device": device, "versions": versions("torch", "transformers", "bitsandbytes", "peft", "accelerate")}
+    golden = {"case": name, "savedBy": saved_by, "versions": made_by("cpu")}
 
-    on(device, batch)
-    model = load_case(folder, device)
+    model = load_case(folder)
     with torch.no_grad():
         tensors["logits"] = without_padding(forward(model.train(), batch), batch)
         if name == "int8":
             tensors["logits.int8"] = without_padding(forward(model.eval(), batch), batch)
-        plain = dequantised(folder, device)
+        plain = dequantised(folder)
         golden["agreement"] = {"dequantisedLogits": distance(without_padding(forward(plain, batch), batch), tensors["logits"])}
         total = loss_sum(forward(model.train(), batch), batch).item()
     golden["loss"] = {"sum": total, "count": batch["targetTokens"], "mean": total / batch["targetTokens"]}
@@ -186,37 +184,49 @@ def generate(name: str, home: Path, batch: dict, device: str) -> None:
     # The backward of bitsandbytes rounds a weight to the dtype it once had, its forward does not: no golden for bfloat16.
     rounded = CASES[name].get("dtype") == torch.bfloat16
     if not rounded:
-        lora = with_adapter(folder, adapter, device)
+        lora = with_adapter(folder, adapter)
         loss, tensors["lora.logits"], grads = evaluate(lora, batch)
         tensors |= {f"lora.grad.{k}": g for k, g in grads.items()}
         golden["lora"] = {"modules": adapted_modules(lora), "loss": loss}
-        golden["trace"], final = trace(folder, adapter, batch, device)
+        golden["trace"], final = trace(folder, adapter, batch)
         tensors |= {f"final.{k}": v for k, v in final.items()}
         faint = min((g.norm() / g.numel() ** 0.5).item() for g in grads.values())
         losses = golden["trace"]["losses"]
         assert losses[-1] < 0.5 * losses[0], "the trace hardly moves"
         print(f"{name}: LoRA {loss['mean']:.4f}, trace {losses[0]:.4f} -> {losses[-1]:.4f}, faintest gradient rms {faint:.1e}")
-    torch.set_default_device("cpu")
 
     print(f"{name}: loss {golden['loss']['mean']:.4f}, {golden['agreement']}")
     assert golden["agreement"]["dequantisedLogits"] < (1e-2 if rounded else 1e-5), golden["agreement"]
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before, "running the model changed its folder"
     write_json(folder / "golden.json", golden)
-    write_tensors(folder / "golden.safetensors", {k: v.cpu() for k, v in tensors.items()})
+    write_tensors(folder / "golden.safetensors", tensors)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser()
+    parser.add_argument("--save", action="store_true")
     parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--saved", type=Path)
     parser.add_argument("--out", type=Path, default=HOME)
     options = parser.parse_args()
-    options.out.mkdir(parents=True, exist_ok=True)
-    make_base(options.out / "base")
-    make_adapter(options.out / "adapter", options.out / "base")
-    padded, _ = make_batches([24, 17, 9], BASE.vocab_size, 2000)
-    write_json(options.out / "batch.json", {"padded": padded})
+    out = options.out
+    out.mkdir(parents=True, exist_ok=True)
+    make_base(out / "base")
+    make_adapter(out / "adapter", out / "base")
     for name in CASES:
-        generate(name, options.out, padded, options.device)
+        if options.saved:
+            shutil.rmtree(out / name, ignore_errors=True)
+            shutil.copytree(options.saved / name, out / name, ignore=shutil.ignore_patterns("golden.*"))
+        else:
+            save_case(name, out / "base", out / name, options.device)
+    saved_by = json.loads((options.saved / "saved.json").read_text()) if options.saved else made_by(options.device)
+    if options.save:
+        write_json(out / "saved.json", saved_by)
+        return
+    padded, _ = make_batches([24, 17, 9], BASE.vocab_size, 2000)
+    write_json(out / "batch.json", {"padded": padded})
+    for name in CASES:
+        generate(name, out, padded, saved_by)
 
 
 if __name__ == "__main__":

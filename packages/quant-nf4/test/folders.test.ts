@@ -11,10 +11,17 @@ import { expectClose } from "@ft/testing";
 import { openWeights } from "@ft/weights";
 import { beforeAll, describe, expect, it } from "vitest";
 import { goldenBatch, goldenFolder, goldenTensors, realLogits } from "../../models/test/goldens.ts";
-import { type BitsandbytesOptions, bitsandbytesFormat, Int8Linear, Nf4Linear } from "../src/index.ts";
-import { digest, expectBytes } from "./support.ts";
+import {
+  type BitsandbytesOptions,
+  bitsandbytesFormat,
+  Int8Linear,
+  meanAbsmax,
+  Nf4Linear,
+  nestAbsmax,
+} from "../src/index.ts";
+import { digest, expectBytes, take } from "./support.ts";
 
-/* Folders that transformers wrote with bitsandbytes on a GPU, and what they compute there. */
+/* Folders that transformers wrote with bitsandbytes on a GPU, and what they compute. */
 
 const home = goldenFolder("bnb-llama");
 const json = (path: string): Promise<any> => readFile(join(home, path), "utf8").then(JSON.parse);
@@ -81,22 +88,31 @@ describe.each(names)("the folder %s", (name) => {
     await rm(folder, { recursive: true });
   });
 
-  it("has the codes and first-level statistics that quantising the base here gives", async () => {
-    // of one CPU: its kernels have other codes than CUDA's in FP4 and int8, and other nested ones. codes.test.ts has CUDA's
+  it("has the bytes that quantising the base here gives: codes, statistics, nested ones by its offset", async () => {
     using theirs = await load(name);
-    using ours = await loadModel(join(home, "base"), { backend, format: bitsandbytesFormat(options[name]) });
+    using ours = await loadModel(join(home, "base"), {
+      backend,
+      format: bitsandbytesFormat({ ...options[name], ...(options[name]?.type !== "int8" && { doubleQuant: false }) }),
+    });
     for (const [path, linear] of ours.linears()) {
       const other = theirs.linears().get(path);
       if (linear instanceof Nf4Linear && other instanceof Nf4Linear) {
-        const { type, nestedAbsmax } = linear.weight;
-        if (type === "nf4") expectBytes(await linear.weight.codes.read(), await other.weight.codes.read(), path);
-        if (nestedAbsmax === undefined)
-          expectBytes(await linear.weight.absmax.read(), await other.weight.absmax.read(), `absmax of ${path}`);
-        expect([type, linear.bytes]).toEqual([other.weight.type, other.bytes]);
+        expectBytes(await linear.weight.codes.read(), await other.weight.codes.read(), path);
+        const absmax = await take(linear.absmax());
+        const { offset } = other.facts;
+        if (offset === undefined) {
+          expectBytes(absmax, await other.weight.absmax.read(), `absmax of ${path}`);
+          continue;
+        }
+        const ulp = 2 ** (Math.floor(Math.log2(offset)) - 23);
+        expect(Math.abs(meanAbsmax(absmax) - offset) / ulp, `offset of ${path}`).toBeLessThanOrEqual(2);
+        const nested = nestAbsmax(backend, absmax, offset);
+        expectBytes(await take(nested.absmax), await other.weight.absmax.read(), `absmax of ${path}`);
+        expectBytes(await take(nested.nestedAbsmax), await other.weight.nestedAbsmax!.read(), `nested ${path}`);
+        nested.offset.dispose();
       } else if (linear instanceof Int8Linear && other instanceof Int8Linear) {
         expectBytes(await linear.weight.absmax.read(), await other.weight.absmax.read(), `absmax of ${path}`);
-        const [a, b] = [await linear.weight.codes.read(), await other.weight.codes.read()];
-        expect(a.every((code, at) => Math.abs(code - b[at]!) <= 1)).toBe(true);
+        expectBytes(await linear.weight.codes.read(), await other.weight.codes.read(), path);
       } else expect.fail(`${path} is not quantised`);
     }
   });
