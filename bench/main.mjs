@@ -6,11 +6,13 @@ import { fullRace } from "./full/race.mjs";
 import { gemmRace } from "./gemm/race.mjs";
 import { wasmRace } from "./gemm/wasm.mjs";
 import { memoryRace } from "./memory/race.mjs";
+import { nf4Race } from "./nf4/race.mjs";
 import { startupRace } from "./startup/race.mjs";
 import { trainRace } from "./train/race.mjs";
 
 const races = {
   gemm: gemmRace,
+  nf4: nf4Race,
   train: trainRace,
   decode: decodeRace,
   memory: memoryRace,
