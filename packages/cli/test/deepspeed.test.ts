@@ -148,6 +148,12 @@ describe("a ds_config.json", () => {
     [{ gradient_accumulation_steps: 0 }, /gradient_accumulation_steps is 0; expected a whole number of at least 1/],
     [{ optimizer: "AdamW" }, /optimizer is "AdamW"; expected an object/],
     [{ optimizer: { type: "AdamW", params: { betas: 0.9 } } }, /optimizer\.params\.betas is 0\.9; expected 2 numbers/],
+    [
+      { optimizer: { type: "AdamW", params: { betas: [0.9, 1] } } },
+      /betas is \[0\.9,1\]; expected 2 numbers, each a number of at least 0 and below 1/,
+    ],
+    [{ optimizer: { params: { lr: 0 } } }, /optimizer\.params\.lr is 0; expected a number above 0, or "auto"/],
+    [{ optimizer: { params: { lr: "3e-5" } } }, /optimizer\.params\.lr is "3e-5"; expected a number above 0/],
     [{ optimizer: { type: "OneBitAdam" } }, /optimizer\.type is OneBitAdam, which compresses.*; use AdamW/],
     [{ optimizer: { type: "LAMB" } }, /optimizer\.type is "LAMB"; expected Adam, AdamW, Lion, SGD or RMSprop/],
     [{ scheduler: { type: "OneCycle" } }, /scheduler\.type is "OneCycle"; expected "WarmupLR"/],

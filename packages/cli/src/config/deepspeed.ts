@@ -66,6 +66,9 @@ export async function withDeepspeed(file: string, config: PartialConfig, flags: 
 
 type Put = (key: keyof PartialConfig, path: string, value: unknown) => void;
 
+const positive = { above: 0 };
+const decay = { below: 1 };
+
 const rules: ReadonlyMap<string, string> = new Map(
   Object.entries({ adam: "adamw", adamw: "adamw", lion: "lion", sgd: "sgd", rmsprop: "rmsprop" }),
 );
@@ -85,14 +88,14 @@ function readOptimizer(keys: JsonKeys, put: Put): void {
   const plain = keys.flag("optimizer.params.adam_w_mode") === false && name === "adam";
   put("optimizer", "optimizer.type", plain ? "adam" : rule);
   const at = "optimizer.params";
-  put("learningRate", `${at}.lr`, keys.number(`${at}.lr`));
-  const betas = keys.numbers(`${at}.betas`, 2);
+  put("learningRate", `${at}.lr`, keys.number(`${at}.lr`, positive));
+  const betas = keys.numbers(`${at}.betas`, 2, decay);
   put("beta1", `${at}.betas`, betas?.[0]);
   put("beta2", `${at}.betas`, betas?.[1]);
-  put("eps", `${at}.eps`, keys.number(`${at}.eps`));
+  put("eps", `${at}.eps`, keys.number(`${at}.eps`, positive));
   put("weightDecay", `${at}.weight_decay`, keys.number(`${at}.weight_decay`));
-  if (name === "sgd" || name === "rmsprop") put("momentum", `${at}.momentum`, keys.number(`${at}.momentum`));
-  if (name === "rmsprop") put("rmspropAlpha", `${at}.alpha`, keys.number(`${at}.alpha`));
+  if (name === "sgd" || name === "rmsprop") put("momentum", `${at}.momentum`, keys.number(`${at}.momentum`, decay));
+  if (name === "rmsprop") put("rmspropAlpha", `${at}.alpha`, keys.number(`${at}.alpha`, decay));
   if (name === "sgd") put("nesterov", `${at}.nesterov`, keys.flag(`${at}.nesterov`));
 }
 
@@ -113,7 +116,7 @@ function readScheduler(keys: JsonKeys, put: Put, notes: string[]): void {
     }
     return;
   }
-  put("learningRate", `${at}.warmup_max_lr`, keys.number(`${at}.warmup_max_lr`));
+  put("learningRate", `${at}.warmup_max_lr`, keys.number(`${at}.warmup_max_lr`, positive));
   const least = keys.number(`${at}.warmup_min_lr`) ?? 0;
   if (least !== 0) notes.push(`${at}.warmup_min_lr is ${least}; here the warm-up starts at 0`);
   if (keys.choice(`${at}.warmup_type`, ["log", "linear"]) !== "linear")

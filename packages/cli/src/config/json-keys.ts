@@ -1,5 +1,13 @@
 import { FtError } from "@ft/tensor";
 
+/** What a number may be; from 0 where nothing is said. */
+export interface NumberRange {
+  readonly min?: number;
+  readonly above?: number;
+  readonly below?: number;
+  readonly whole?: boolean;
+}
+
 /** A JSON object read by dotted paths; it checks types, and knows in the end what nobody asked for. */
 export class JsonKeys {
   readonly file: string;
@@ -14,11 +22,10 @@ export class JsonKeys {
   }
 
   /** Absent, null and "auto" are undefined. */
-  number(path: string, { min = 0, whole = false }: { min?: number; whole?: boolean } = {}): number | undefined {
+  number(path: string, range: NumberRange = {}): number | undefined {
     const value = this.#value(path);
-    if (value === undefined) return undefined;
-    if (typeof value === "number" && value >= min && (!whole || Number.isSafeInteger(value))) return value;
-    throw this.wrong(path, `${whole ? "a whole number" : "a number"} of at least ${min}, or "auto"`);
+    if (value === undefined || isWithin(value, range)) return value;
+    throw this.wrong(path, `${showRange(range)}, or "auto"`);
   }
 
   flag(path: string): boolean | undefined {
@@ -42,12 +49,12 @@ export class JsonKeys {
   }
 
   /** A list of exactly `length` numbers, each of which may be "auto". */
-  numbers(path: string, length: number): readonly (number | undefined)[] | undefined {
+  numbers(path: string, length: number, range: NumberRange = {}): readonly (number | undefined)[] | undefined {
     const value = this.#value(path);
     if (value === undefined) return undefined;
-    if (Array.isArray(value) && value.length === length && value.every((x) => typeof x === "number" || x === "auto"))
+    if (Array.isArray(value) && value.length === length && value.every((x) => x === "auto" || isWithin(x, range)))
       return value.map((x) => (x === "auto" ? undefined : x));
-    throw this.wrong(path, `${length} numbers, or "auto"`);
+    throw this.wrong(path, `${length} numbers, each ${showRange(range)}, or "auto"`);
   }
 
   /** Says what is at `path`, and what was expected. */
@@ -89,6 +96,16 @@ export class JsonKeys {
     }
     return at;
   }
+}
+
+function isWithin(value: unknown, { above, min = 0, below, whole = false }: NumberRange): value is number {
+  if (typeof value !== "number" || (whole && !Number.isSafeInteger(value))) return false;
+  return (above === undefined ? value >= min : value > above) && (below === undefined || value < below);
+}
+
+function showRange({ above, min = 0, below, whole = false }: NumberRange): string {
+  const from = above === undefined ? `of at least ${min}` : `above ${above}`;
+  return `${whole ? "a whole number" : "a number"} ${from}${below === undefined ? "" : ` and below ${below}`}`;
 }
 
 function isObject(value: unknown): value is object {
