@@ -21,6 +21,7 @@ import {
   linearOp,
   scale,
   sum,
+  sumSquares,
   swiglu,
 } from "@ft/tensor/ops";
 import { expectClose, randomFrom } from "@ft/testing";
@@ -123,6 +124,49 @@ describe("weights that train in 16 bits", () => {
     const reference = await gradients(await createCpuBackend({ native: false }), dtype, stored);
     for (const [name, y] of Object.entries(reference))
       expectClose(got[name] ?? [], y, { relative, floor: 0.1, reason }, name);
+  });
+});
+
+describe.skipIf(loadNative() === undefined)("large weights in 16 bits", () => {
+  const [n, k, m] = [2100, 2048, 3]; // more than a strip of each kernel
+  const table = normal(7, n * k);
+  const input = normal(8, m * k);
+
+  /** The gradients of a layer and of a head, and the sum of the squares of the table. */
+  async function made(dtype: "f32" | "bf16"): Promise<readonly ArrayLike<number>[]> {
+    const backend = await createCpuBackend({ poison: true });
+    const narrow = f32ToBf16(table);
+    const weight = parameter(backend, dtype, ["out", "in"], [n, k], dtype === "f32" ? bf16ToF32(narrow) : narrow);
+    const x = tensor(backend, "f32", ["row", "in"], [m, k], input);
+    const ids = tensor(backend, "i32", ["row"], [m], Int32Array.of(5, 2099, 5));
+    const by = tensor(backend, "f32", [], [], Float32Array.of(0.37));
+    const uses = [
+      () => {
+        const y = linear(x, weight);
+        return scale(sum(swiglu(y, y)), by);
+      },
+      () => scale(cast(linearCrossEntropy(x, weight, ids, { chunk: 2 }).loss, "f32"), by),
+    ];
+    const grads = uses.map((use) => valueAndGrad(new Map([["weight", weight]]), use).grads.get("weight"));
+    const squares = await sumSquares(weight).read();
+    const read = await Promise.all(grads.map(async (grad) => (grad ? widened(grad) : [])));
+    backend.dispose?.();
+    return [...read, squares];
+  }
+
+  it("bf16: gradients are those of the same numbers in f32, rounded once, and so is the sum of squares", async () => {
+    const [got, wide] = [await made("bf16"), await made("f32")];
+    for (const i of [0, 1]) {
+      const rounded = bf16ToF32(f32ToBf16(Float32Array.from(wide[i] ?? [])));
+      expect(Buffer.from(rounded.buffer).equals(Buffer.from(Float32Array.from(got[i] ?? []).buffer))).toBe(true);
+      expect(rounded.some((g) => g !== 0)).toBe(true);
+    }
+    expectClose(
+      got[2] ?? [],
+      wide[2] ?? [],
+      { relative: 2 ** -23, floor: 0, reason: "sums in f64, in another order" },
+      "",
+    );
   });
 });
 

@@ -9,7 +9,7 @@ import {
   sumSquaresOp,
   swigluOp,
 } from "@ft/tensor/ops";
-import { allF32, type CpuContext, f32, i32 } from "../context.ts";
+import { allF32, type CpuContext, f32, i32, isStored, stored } from "../context.ts";
 
 export const addKernel: Kernel<Add, CpuContext> = defineKernel(addOp, {
   accepts: ({ in: specs }) => allF32(specs),
@@ -43,9 +43,26 @@ export const dropoutKernel: Kernel<Dropout, CpuContext> = defineKernel(dropoutOp
   },
 });
 
+/** values in 16 bits that are widened at a time */
+const strip = 1 << 20;
+
+/** In f64; values in 16 bits are widened by strips. */
 export const sumSquaresKernel: Kernel<SumSquares, CpuContext> = defineKernel(sumSquaresOp, {
-  accepts: ({ in: specs }) => allF32(specs),
-  forward({ native }, { in: { x }, out: { y } }) {
-    f32(y)[0] = native.sumsq_f64(f32(x), f32(x).length);
+  accepts: ({ in: { x } }) => isStored(x),
+  forward({ native, scratch }, { in: { x }, out: { y } }) {
+    const [values, storage] = stored(x);
+    if (values instanceof Float32Array) {
+      f32(y)[0] = native.sumsq_f64(values, values.length);
+      return;
+    }
+    let sum = 0;
+    scratch(Math.min(strip, values.length), (work) => {
+      for (let from = 0; from < values.length; from += work.length) {
+        const part = values.subarray(from, Math.min(values.length, from + work.length));
+        (storage === 1 ? native.cast_bf16_f32 : native.cast_f16_f32)(part, work, part.length);
+        sum += native.sumsq_f64(work, part.length);
+      }
+    });
+    f32(y)[0] = sum;
   },
 });
