@@ -195,6 +195,21 @@ describe("a damaged checkpoint", () => {
     expect(memory(backend).live).toBe(live);
   });
 
+  it("may keep its codes in any dtype: bnb_4bit_quant_storage", async () => {
+    const plain = await load(files.nested!());
+    for (const dtype of ["bf16", "f32", "i8"] as const) {
+      const stored = files.nested!();
+      const { data } = stored.get(name)!;
+      const codes = dataOf[dtype](data.buffer);
+      stored.set(name, { dtype, shape: [codes.length, 1], data: codes });
+      const linear = await load(stored);
+      const [a, b] = [linear!.materialize("f32"), plain!.materialize("f32")];
+      expect(await a.read()).toEqual(await b.read());
+      for (const made of [a, b, linear]) made?.dispose();
+    }
+    plain?.dispose();
+  });
+
   it.each(cases)("%s", async (_, kind, damage, message) => {
     const { live } = memory(backend);
     const damaged = files[kind]!();

@@ -180,3 +180,19 @@ it("leaves modules to skip as floats, and tells other tools so", async () => {
   expect([...loaded.linears()].filter(([, x]) => !(x instanceof Nf4Linear))).toHaveLength(3);
   await rm(folder, { recursive: true });
 });
+
+it("quantises what a GGUF file has, with its rows in order", async () => {
+  const gguf = join(goldenFolder("llama-gguf"), "gqa.gguf");
+  using model = await loadModel(gguf, { backend, format: bitsandbytesFormat() });
+  using dense = await loadModel(gguf, { backend, weights: "f32" });
+  for (const [path, linear] of model.linears()) {
+    const weight = dense.linears().get(path)!.materialize("f32");
+    const format = { type: "nf4", blockSize: 64, doubleQuant: true } as const;
+    const wanted = await quantizeTo4bit(backend, await hostWeight(path, weight), format);
+    if (!(linear instanceof Nf4Linear)) throw new Error(`${path} is not quantised`);
+    expectBytes(await linear.weight.codes.read(), await wanted.weight.codes.read(), path);
+    expectBytes(await linear.weight.absmax.read(), await wanted.weight.absmax.read(), path);
+    weight.dispose();
+    wanted.dispose();
+  }
+});
