@@ -154,11 +154,12 @@ FT_KERNEL(int, ft_cross_entropy,
            float *dx, float *dw),
           (x, w, storage, scales, block, products, targets, rows, h, vocab, chunk, loss, count, dx, dw))
 
-/* ---- values quantised by blocks: the bytes of bitsandbytes' CUDA kernels, their division apart (they use an approximation) ---- */
+/* ---- values quantised by blocks: the bytes of bitsandbytes' CUDA kernels, whose division is approximate ---- */
 
 /* Every `block` neighbours of x (the last block may be shorter): absmax = max |x|, codes of x * (1 / absmax), two in a
- * byte, the first in the upper half; behind an odd n that of 0. x stored as f32, bf16 or f16 (0, 1, 2), kind 4 NF4 or 5 FP4,
- * block a power of two from 16 to 4096. Returns 0; -2, and nothing is written, for anything else. */
+ * byte, the first in the upper half; behind an odd n that of 0. Subnormal x count as 0. x stored as f32, bf16 or f16
+ * (0, 1, 2), kind 4 NF4 or 5 FP4, block a power of two from 16 to 4096. Returns 0; -2, and nothing is written, for anything
+ * else. */
 FT_KERNEL(int, ft_quantize_4bit,
           (const void *x, int storage, int64_t n, int kind, int64_t block, uint8_t *codes, float *absmax),
           (x, storage, n, kind, block, codes, absmax))
@@ -169,7 +170,7 @@ FT_KERNEL(int, ft_dequantize_4bit,
           (codes, kind, absmax, block, n, out, storage))
 
 /* The same with a byte for each value: codes number the nearest of 256 ascending values, the even one of two as near. With
- * same_sign a code whose value has another sign than x is moved by one, up where x > 0 and down elsewhere, as
+ * same_sign a code whose value has another sign than x is moved by one, up for a normal x > 0 and down otherwise, as
  * bitsandbytes' optimizers do. Any block of at least 1. */
 FT_KERNEL(void, ft_quantize_8bit,
           (const float *x, int64_t n, const float *map, int64_t block, int same_sign, uint8_t *codes, float *absmax),
