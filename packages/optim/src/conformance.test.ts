@@ -1,12 +1,21 @@
 import { createCpuBackend } from "@ft/backend-cpu";
 import { optimizerConformance } from "@ft/testing";
 import { afterAll, describe, it } from "vitest";
+import { withMasterWeights } from "./master/master.ts";
 import { optimizers } from "./optimizers.ts";
+
+/** The same with master weights: beside f32 they are nothing, in 16 bits one slot more. */
+const withMasters = Object.fromEntries(
+  Object.entries(optimizers).map(([name, make]) => [
+    `masters(${name})`,
+    (settings: { readonly [setting: string]: unknown }) => withMasterWeights(make(settings)),
+  ]),
+);
 
 for (const native of [false, true])
   describe(native ? "default kernels" : "reference loops", () => {
     optimizerConformance(
-      optimizers,
+      { ...optimizers, ...withMasters },
       () => createCpuBackend({ native, poison: true }),
       {
         sgd: [{ momentum: 0.9 }, { momentum: 0.9, nesterov: true, weightDecay: 0.01 }],
