@@ -14,10 +14,12 @@ import { goldenBatch, goldenFolder, goldenTensors, realLogits } from "../../mode
 import {
   type BitsandbytesOptions,
   bitsandbytesFormat,
+  hostWeight,
   Int8Linear,
   meanAbsmax,
   Nf4Linear,
   nestAbsmax,
+  quantizeTo4bit,
 } from "../src/index.ts";
 import { digest, expectBytes, take } from "./support.ts";
 
