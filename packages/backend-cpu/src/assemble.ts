@@ -54,9 +54,10 @@ export function assembleBackend(
   engine: CpuEngine,
   library: KernelLibrary | undefined,
   threads: number,
+  collect?: () => void,
 ): CpuBackend {
   const { kernels = [], poison = false } = options;
-  const pool = new BufferPool(poison);
+  const pool = new BufferPool(poison, undefined, collect);
   const products = options.compute === "bf16" ? 1 : 0;
   const context = createContext(pool, threads, library, products, options.observe);
   if (options.compute === "bf16") checkBf16(library);

@@ -64,6 +64,22 @@ describe("BufferPool", () => {
     expect(pool.take({ dtype: "f32", shape: [300] })).toBe(whole);
   });
 
+  it("asks for a collection once much was let go, when something new is made", () => {
+    let collections = 0;
+    const pool = new BufferPool(false, undefined, () => collections++);
+    const large = { dtype: "u8", shape: [2 ** 29] } as const;
+    pool.give(pool.take(large));
+    // the largest live size was 2^29: beside one of 2^28 + 1 that is live, the idle one has to go
+    const other = pool.take({ dtype: "f32", shape: [2 ** 26 + 1] });
+    expect(pool.idleBytes).toBe(0);
+    expect(collections).toBe(0);
+    pool.take({ dtype: "f32", shape: [2] });
+    expect(collections).toBe(1);
+    pool.give(other);
+    pool.take({ dtype: "f32", shape: [3] });
+    expect(collections).toBe(1);
+  });
+
   it("poisons fresh and reused buffers", () => {
     const pool = new BufferPool(true);
     for (let round = 0; round < 2; round++) {

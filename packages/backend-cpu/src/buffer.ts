@@ -24,6 +24,8 @@ const hostArrays: BufferMaker = {
 
 /** Bytes of idle buffers that are worth keeping beside the largest live size, at least: lengths never fit each other quite. */
 const slack = 2 ** 26;
+/** Bytes let go after which a collection, of some 20 ms, is worth its time. */
+const worthCollecting = 2 ** 28;
 
 /** What a backend holds in its buffers, now. */
 export interface BufferStats {
@@ -45,15 +47,22 @@ export class BufferPool implements BufferStats {
   readonly #idle = new Map<number, CpuBuffer[]>();
   readonly #poison: boolean;
   readonly #maker: BufferMaker;
+  readonly #collect: () => void;
   #made = 0;
+  #droppedBytes = 0;
   #idleBytes = 0;
   #liveBytes = 0;
   #peakBytes = 0;
 
-  /** @param poison fills every buffer that is handed out with NaN, or 0x7f bytes: whoever reads what was not written shows */
-  constructor(poison: boolean, maker: BufferMaker = hostArrays) {
+  /**
+   * @param poison fills every buffer that is handed out with NaN, or 0x7f bytes: whoever reads what was not written shows
+   * @param collect frees the memory of arrays that nobody holds: called where much was let go and something new is made,
+   *   since the collector does not come by itself within one synchronous backward
+   */
+  constructor(poison: boolean, maker: BufferMaker = hostArrays, collect: () => void = () => {}) {
     this.#poison = poison;
     this.#maker = maker;
+    this.#collect = collect;
   }
 
   take(spec: Spec): CpuBuffer {
@@ -62,6 +71,10 @@ export class BufferPool implements BufferStats {
     if (buffer !== undefined) this.#idleBytes -= buffer.buffer.byteLength;
     // over an ArrayBuffer of its own: small typed arrays would otherwise live on the moving heap, out of reach of C
     else {
+      if (this.#droppedBytes >= worthCollecting) {
+        this.#droppedBytes = 0;
+        this.#collect();
+      }
       buffer = this.#maker.over(spec.dtype, this.#maker.memory(spec.dtype, count * bytesPerElement[spec.dtype]));
       this.#made++;
     }
@@ -90,7 +103,10 @@ export class BufferPool implements BufferStats {
       return buffer;
     }
     const spare = this.#idle.get(keyOf(spec.dtype, data.length))?.pop();
-    if (spare) this.#idleBytes -= spare.buffer.byteLength;
+    if (spare) {
+      this.#idleBytes -= spare.buffer.byteLength;
+      this.#droppedBytes += spare.buffer.byteLength;
+    }
     this.#grow(data.buffer.byteLength);
     return data;
   }
@@ -121,6 +137,7 @@ export class BufferPool implements BufferStats {
     for (const [key, list] of this.#idle) {
       for (let last = list.pop(); last !== undefined; last = list.pop()) {
         this.#idleBytes -= last.byteLength;
+        this.#droppedBytes += last.byteLength;
         if (this.#idleBytes <= most) return;
       }
       this.#idle.delete(key);

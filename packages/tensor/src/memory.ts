@@ -25,7 +25,7 @@ export function memory(backend: Backend): MemoryStats {
 export class Storage<B = any> {
   readonly backend: Backend<B>;
   readonly spec: Spec;
-  readonly buffer: B;
+  #buffer: B | undefined;
   /** constants live as long as their backend and are not counted as live memory */
   readonly #constant: boolean;
   /** the storage that this one is a part of: it is held until the part is released */
@@ -49,13 +49,14 @@ export class Storage<B = any> {
     this.#whole = part?.of;
     if (part) {
       part.of.retain();
-      this.buffer = part.buffer;
+      this.#buffer = part.buffer;
       return;
     }
-    if (given && backend.adopt) this.buffer = backend.adopt(spec, given);
+    if (given && backend.adopt) this.#buffer = backend.adopt(spec, given);
     else {
-      this.buffer = backend.alloc(spec);
-      if (given) backend.write(this.buffer, spec, given);
+      const buffer = backend.alloc(spec);
+      this.#buffer = buffer;
+      if (given) backend.write(buffer, spec, given);
     }
     if (constant) return;
     const stats = memory(backend);
@@ -64,18 +65,18 @@ export class Storage<B = any> {
     stats.peak = Math.max(stats.peak, stats.bytes);
   }
 
+  get buffer(): B {
+    if (this.#buffer === undefined) throw usedAfterDispose();
+    return this.#buffer;
+  }
+
   /** True when exactly one holder is left: only then may a kernel take the buffer over. */
   get exclusive(): boolean {
     return this.#refs === 1 && !this.#constant;
   }
 
   retain(): void {
-    if (this.#refs === 0)
-      throw new FtError(
-        "disposed",
-        "[tensor] a buffer is used after dispose",
-        "return it from scope() or dispose it later",
-      );
+    if (this.#refs === 0) throw usedAfterDispose();
     this.#refs++;
   }
 
@@ -87,6 +88,9 @@ export class Storage<B = any> {
         "dispose a tensor once, or leave it to scope()",
       );
     if (--this.#refs > 0) return;
+    const { buffer } = this;
+    // a tape or a handle may outlive this by a whole backward, and must not keep the memory
+    this.#buffer = undefined;
     if (this.#whole) {
       this.#whole.release();
       return;
@@ -94,8 +98,16 @@ export class Storage<B = any> {
     const stats = memory(this.backend);
     stats.live--;
     stats.bytes -= this.backend.bytes(this.spec);
-    this.backend.free(this.buffer);
+    this.backend.free(buffer);
   }
+}
+
+function usedAfterDispose(): FtError {
+  return new FtError(
+    "disposed",
+    "[tensor] a buffer is used after dispose",
+    "return it from scope() or dispose it later",
+  );
 }
 
 /** What one op makes on the way: all of it is freed together, except what somebody else has retained by then. */
