@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { cp, mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createCpuBackend } from "@ft/backend-cpu";
@@ -8,8 +8,8 @@ import type { Linear } from "@ft/nn";
 import { type Backend, type DType, type Parameter, scalar, type Tensor, valueAndGrad } from "@ft/tensor";
 import { divide } from "@ft/tensor/ops";
 import { expectClose } from "@ft/testing";
-import { openWeights } from "@ft/weights";
-import { beforeAll, describe, expect, it } from "vitest";
+import { openWeights, type WeightEntry, writeSafetensors } from "@ft/weights";
+import { beforeAll, describe, expect, it, onTestFinished } from "vitest";
 import { goldenBatch, goldenFolder, goldenTensors, realLogits } from "../../models/test/goldens.ts";
 import {
   type BitsandbytesOptions,
@@ -55,6 +55,36 @@ async function heldBytes(linears: ReadonlyMap<string, Linear>): Promise<string[]
   return found;
 }
 const isTensor = (x: unknown): x is Tensor => typeof x === "object" && x !== null && "isTensor" in x;
+
+it.each([
+  ["nf4", "lm_head", "nf4 head"],
+  ["int8", "lm_head", "int8 head"],
+  ["fp4-tied", "lm_head", "copy of a tied head"],
+  ["nf4", "model.embed_tokens", "embedding"],
+])("a %s folder in which %s is quantised is refused by the name of the tensor (%s)", async (name, module) => {
+  const folder = await mkdtemp(join(tmpdir(), "ft-bnb-"));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  await cp(join(home, name, "config.json"), join(folder, "config.json"));
+  await using theirs = await openWeights(join(home, name));
+  // the codes and statistics of another layer, under the head's names
+  const taken = "model.layers.0.mlp.down_proj.";
+  const moved = [...theirs.tensors.keys()].filter((key) => key.startsWith(taken));
+  const kept = [...theirs.tensors.keys()].filter((key) => key !== `${module}.weight`);
+  const entry = (key: string, to: string): WeightEntry => {
+    const { host: dtype, shape } = theirs.tensors.get(key)!;
+    return { name: to, dtype: dtype!, shape, data: () => theirs.read<DType>(key, dtype!) };
+  };
+  await writeSafetensors(join(folder, "model.safetensors"), [
+    ...kept.map((key) => entry(key, key)),
+    ...moved.map((key) => entry(key, `${module}.${key.slice(taken.length)}`)),
+  ]);
+  const loaded = loadModel(folder, { backend, format: bitsandbytesFormat() });
+  await expect(loaded).rejects.toMatchObject({
+    code: "unsupported",
+    message: expect.stringContaining(`"${module}.weight" is quantised`),
+    hint: expect.stringContaining(`llm_int8_skip_modules ["${module}"]`),
+  });
+});
 
 describe.each(names)("the folder %s", (name) => {
   it("is loaded as codes, and has bitsandbytes' logits and loss", async () => {

@@ -13,6 +13,11 @@ export const projections = [
 
 export type Projection = (typeof projections)[number]["path"];
 
+/** Whether a weight, by its Hugging Face name, is that of a projection. */
+export function isProjection(name: string): boolean {
+  return projections.some(({ path }) => name.endsWith(`.${path}.weight`));
+}
+
 /** [out, in] of a projection. */
 export function projectionShape(config: LlamaConfig, path: Projection): readonly [number, number] {
   const { hiddenSize: hidden, intermediateSize: ff, headDim } = config;

@@ -2,8 +2,10 @@ import type { LinearFormat } from "@ft/nn";
 import { type DataOf, type FloatDType, FtError } from "@ft/tensor";
 import type { WeightSource } from "@ft/weights";
 import type { LlamaConfig } from "../config/llama-config.ts";
-import { ggufName, parameterShapes } from "./names.ts";
+import { ggufName, isProjection, parameterShapes } from "./names.ts";
 import { unpermuteRows } from "./unpermute.ts";
+
+const head = "lm_head.weight";
 
 /** Where a weight lies in its file, the shape it must have, and how its values are put in order. */
 export interface StoredWeight {
@@ -30,10 +32,30 @@ export function weightMap(
     stored.set(name, source.format === "gguf" ? ggufWeight(name, shape, config) : { name, shape });
   const expected = new Set([...stored.values()].map((weight) => weight.name));
   const missing = [...expected].filter((name) => !source.tensors.has(name));
-  if (format) for (const name of [...expected]) for (const own of format.companions(source, name)) expected.add(own);
+  for (const own of format ? quantizedBeside(source, stored, format) : []) expected.add(own);
   const unexpected = [...source.tensors.keys()].filter((name) => !expected.has(name) && !ignorable(name));
   if (missing.length > 0 || unexpected.length > 0) throw mismatch(source.path, missing, unexpected);
   return stored;
+}
+
+/** The tensors beside quantised projections; refuses a quantised head, or whatever else is held as floats here. */
+function quantizedBeside(
+  source: WeightSource,
+  stored: ReadonlyMap<string, StoredWeight>,
+  format: LinearFormat,
+): readonly string[] {
+  const beside: string[] = [];
+  for (const [name, { name: at }] of [...stored, [head, { name: head }] as const]) {
+    const own = format.companions(source, at);
+    if (own.length > 0 && !isProjection(name))
+      throw new FtError(
+        "unsupported",
+        `[model] ${source.path}: "${at}" is quantised (${own[0]} is there); only projections of blocks are read so`,
+        `quantise the original again with llm_int8_skip_modules ["${name.replace(/\.weight$/, "")}"], or use the original`,
+      );
+    beside.push(...own);
+  }
+  return beside;
 }
 
 /** llama.cpp stores the rows of q and k in pairs; they are put back into halves. */
@@ -45,7 +67,7 @@ function ggufWeight(name: string, shape: readonly number[], { heads, kvHeads, he
 
 /** Tensors some files carry beside the weights: a copy of a tied head, precomputed rotary tables. */
 function ignorable(name: string): boolean {
-  return name === "lm_head.weight" || name === "rope_freqs.weight" || name.endsWith("rotary_emb.inv_freq");
+  return name === head || name === "rope_freqs.weight" || name.endsWith("rotary_emb.inv_freq");
 }
 
 function mismatch(path: string, missing: readonly string[], unexpected: readonly string[]): FtError {
