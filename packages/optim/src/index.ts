@@ -1,5 +1,6 @@
-export { type AdamOptions, type AdamSlots, adam } from "./adam/adam.ts";
-export { type AdamWOptions, type AdamWSlots, adamw } from "./adamw/adamw.ts";
+export { type AdamOptions, adam } from "./adam/adam.ts";
+export type { AdamLike, AdamSlots } from "./adam/moments.ts";
+export { type AdamWOptions, adamw } from "./adamw/adamw.ts";
 export { clipByGlobalNorm, clipFactor } from "./clip/clip.ts";
 export { type GlobalNorm, globalNorm } from "./clip/global-norm.ts";
 export { type Group, withGroups } from "./groups/groups.ts";

@@ -5,6 +5,7 @@ import {
   FtError,
   hasWindows,
   type Parameter,
+  sameShape,
   showShape,
   sizeOf,
   type Tensor,
@@ -110,4 +111,19 @@ export function savedSlot(held: HeldSlot, ready: () => Promise<void>): SavedSlot
         yield await held.read({ start, count: Math.min(step, size - start) });
     },
   };
+}
+
+/** Throws unless what was saved for a slot is there and fits it. */
+export function checkSaved(optimizer: AnyOptimizer, key: string, own: HeldSlot, found: SavedSlot | undefined): void {
+  if (found === undefined)
+    throw new FtError(
+      "missing",
+      `the optimizer state has no "${key}"`,
+      `resume with the optimizer and the trainable parameters of that run (${optimizer.name} here)`,
+    );
+  if (found.dtype !== own.dtype || !sameShape(found.shape, own.shape)) {
+    const show = ({ dtype, axes, shape }: SavedSlot | HeldSlot): string =>
+      `${dtype} ${axes.join("×")} = ${shape.join("×")}`;
+    throw new FtError("shape", `[load] "${key}" is ${show(found)}, not ${show(own)}`, "resume the run it was saved by");
+  }
 }

@@ -2,7 +2,6 @@ import {
   copyInto,
   FtError,
   type Parameter,
-  sameShape,
   scope,
   sizeOf,
   type Tensor,
@@ -17,6 +16,7 @@ import type { HeldSlot, Placement, Range, SlotPlace } from "./placement/placemen
 import { defaultRole, type Role } from "./role.ts";
 import { wideScalar } from "./scalars.ts";
 import {
+  checkSaved,
   layoutOf,
   ownMemory,
   rangesOf,
@@ -259,19 +259,5 @@ export class OptimizerState implements Disposable {
   }
   [Symbol.dispose](): void {
     this.dispose();
-  }
-}
-
-function checkSaved(optimizer: AnyOptimizer, key: string, own: HeldSlot, found: SavedSlot | undefined): void {
-  if (found === undefined)
-    throw new FtError(
-      "missing",
-      `the optimizer state has no "${key}"`,
-      `resume with the optimizer and the trainable parameters of that run (${optimizer.name} here)`,
-    );
-  if (found.dtype !== own.dtype || !sameShape(found.shape, own.shape)) {
-    const show = ({ dtype, axes, shape }: SavedSlot | HeldSlot): string =>
-      `${dtype} ${axes.join("×")} = ${shape.join("×")}`;
-    throw new FtError("shape", `[load] "${key}" is ${show(found)}, not ${show(own)}`, "resume the run it was saved by");
   }
 }

@@ -1,8 +1,7 @@
-import { run, wideOf, zeros } from "@ft/tensor";
+import { run } from "@ft/tensor";
 import { adamOp, adamwOp } from "@ft/tensor/ops";
-import type { AdamWSlots } from "../adamw/adamw.ts";
-import type { Optimizer } from "../optimizer.ts";
-import { checkRange, readSettings } from "../settings.ts";
+import { readSettings } from "../settings.ts";
+import { type AdamLike, adamMoments } from "./moments.ts";
 
 /** Settings of adam, each with its default. */
 export interface AdamOptions {
@@ -20,9 +19,6 @@ export interface AdamOptions {
   readonly bitsandbytesOrder?: boolean;
 }
 
-/** Means of the gradient and of its square, in f32 (f64 for f64). */
-export type AdamSlots = AdamWSlots;
-
 export const adamDefaults: Required<AdamOptions> & { readonly [name: string]: number | boolean } = {
   beta1: 0.9,
   beta2: 0.999,
@@ -33,22 +29,11 @@ export const adamDefaults: Required<AdamOptions> & { readonly [name: string]: nu
 };
 
 /** Adam (Kingma and Ba 2015, "Adam: a method for stochastic optimization"), with torch.optim.Adam's defaults and numbers. */
-export function adam(options: AdamOptions = {}): Optimizer<AdamSlots, "lr" | "correction1" | "correction2"> {
+export function adam(options: AdamOptions = {}): AdamLike {
   const settings = readSettings("adam", adamDefaults, options);
   const { beta1, beta2, eps, weightDecay, decayVectors, bitsandbytesOrder } = settings;
-  checkRange("adam.beta1", beta1, { below: 1 });
-  checkRange("adam.beta2", beta2, { below: 1 });
-  checkRange("adam.eps", eps);
-  checkRange("adam.weightDecay", weightDecay);
   return {
-    name: "adam",
-    group: 1,
-    nonNegative: ["v"],
-    init({ param }) {
-      const moment = () => zeros(param.backend, wideOf(param.dtype), param.axes, param.shape);
-      return { m: moment(), v: moment() };
-    },
-    scalars: ({ step, lr }) => ({ lr, correction1: 1 - beta1 ** step, correction2: 1 - beta2 ** step }),
+    ...adamMoments("adam", settings),
     step({ role, param, grad, slots: { m, v }, scalars: { lr, correction1, correction2 } }) {
       const decay = role === "vector" && !decayVectors ? 0 : weightDecay;
       const call = {

@@ -1,7 +1,7 @@
-import { run, type Tensor, type WideDType, wideOf, zeros } from "@ft/tensor";
+import { run } from "@ft/tensor";
 import { adamwOp } from "@ft/tensor/ops";
-import type { Optimizer } from "../optimizer.ts";
-import { checkRange, readSettings } from "../settings.ts";
+import { type AdamLike, adamMoments } from "../adam/moments.ts";
+import { readSettings } from "../settings.ts";
 
 /** Settings of adamw, each with its default. */
 export interface AdamWOptions {
@@ -19,9 +19,6 @@ export interface AdamWOptions {
   readonly bitsandbytesOrder?: boolean;
 }
 
-/** Means of the gradient and of its square, in f32 (f64 for f64). */
-export type AdamWSlots = { readonly m: Tensor<WideDType>; readonly v: Tensor<WideDType> };
-
 export const adamwDefaults: Required<AdamWOptions> & { readonly [name: string]: number | boolean } = {
   beta1: 0.9,
   beta2: 0.999,
@@ -32,22 +29,11 @@ export const adamwDefaults: Required<AdamWOptions> & { readonly [name: string]: 
 };
 
 /** AdamW (Loshchilov and Hutter 2019, "Decoupled weight decay regularization"), with torch.optim.AdamW's defaults and numbers. */
-export function adamw(options: AdamWOptions = {}): Optimizer<AdamWSlots, "lr" | "correction1" | "correction2"> {
+export function adamw(options: AdamWOptions = {}): AdamLike {
   const settings = readSettings("adamw", adamwDefaults, options);
   const { beta1, beta2, eps, weightDecay, decayVectors, bitsandbytesOrder } = settings;
-  checkRange("adamw.beta1", beta1, { below: 1 });
-  checkRange("adamw.beta2", beta2, { below: 1 });
-  checkRange("adamw.eps", eps);
-  checkRange("adamw.weightDecay", weightDecay);
   return {
-    name: "adamw",
-    group: 1,
-    nonNegative: ["v"],
-    init({ param }) {
-      const moment = () => zeros(param.backend, wideOf(param.dtype), param.axes, param.shape);
-      return { m: moment(), v: moment() };
-    },
-    scalars: ({ step, lr }) => ({ lr, correction1: 1 - beta1 ** step, correction2: 1 - beta2 ** step }),
+    ...adamMoments("adamw", settings),
     step({ role, param, grad, slots: { m, v }, scalars: { lr, correction1, correction2 } }) {
       const decay = role === "vector" && !decayVectors ? 0 : weightDecay;
       const next = run(adamwOp, {
