@@ -3,43 +3,19 @@ import { existsSync } from "node:fs";
 import { cp, mkdir, readdir, readFile, truncate, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it, onTestFinished } from "vitest";
-import { emptyFolder, ft, type Ran } from "./run-ft.ts";
-import { someRows, tinyModel } from "./tiny-model.ts";
-
-interface Setup {
-  readonly folder: string;
-  readonly model: string;
-  readonly data: string;
-  readonly out: string;
-}
-
-async function setup(): Promise<Setup> {
-  const folder = await emptyFolder();
-  return {
-    folder,
-    model: await tinyModel(join(folder, "model")),
-    data: await someRows(join(folder, "rows.json")),
-    out: join(folder, "run"),
-  };
-}
+import { expectRefusal, type Setup, setup } from "./refusal.ts";
+import { ft, type Ran } from "./run-ft.ts";
+import { tinyModel } from "./tiny-model.ts";
 
 const train = ({ model, data, out }: Setup, ...more: string[]): Promise<Ran> =>
   ft("train", "--model", model, "--data", data, "--out", out, "--max-steps", "4", "--batch-size", "4", ...more);
 
-/** What every refusal looks like: exit code 2, one message that names the thing, a hint, no stack trace, nothing written. */
-function expectRefusal({ code, out, err }: Ran, message: RegExp, at: Setup): void {
-  expect(err).toMatch(message);
-  expect(err).not.toMatch(/^\s+at .*:\d+:\d+/m);
-  expect(err).not.toMatch(/internal fault|TypeError|SyntaxError/);
-  expect(code).toBe(2);
-  expect(out).toBe("");
-  expect(existsSync(at.out), "the run's folder").toBe(false);
-}
+const refused = (ran: Ran, message: RegExp, at: Setup): void => expectRefusal(ran, message, at.out);
 
 describe("ft train refuses", () => {
   it("a model that is not there", async () => {
     const at = await setup();
-    expectRefusal(
+    refused(
       await train({ ...at, model: join(at.folder, "nowhere") }),
       /no model at .*nowhere[\s\S]*give a model folder/,
       at,
@@ -49,39 +25,39 @@ describe("ft train refuses", () => {
   it("weights that end too early", async () => {
     const at = await setup();
     await truncate(join(at.model, "model.safetensors"), 20_000);
-    expectRefusal(await train(at), /model\.safetensors/, at);
+    refused(await train(at), /model\.safetensors/, at);
   });
 
   it("a file that only calls itself .gguf", async () => {
     const at = await setup();
     await writeFile(join(at.folder, "x.gguf"), "GGUF\u0003\u0000\u0000\u0000hello");
-    expectRefusal(await train({ ...at, model: join(at.folder, "x.gguf") }), /x\.gguf/, at);
+    refused(await train({ ...at, model: join(at.folder, "x.gguf") }), /x\.gguf/, at);
   });
 
   it("an architecture it does not know", async () => {
     const at = await setup();
     await writeFile(join(at.model, "config.json"), JSON.stringify({ model_type: "mamba" }));
-    expectRefusal(await train(at), /config\.json: model_type "mamba" is not supported[\s\S]*llama/, at);
+    refused(await train(at), /config\.json: model_type "mamba" is not supported[\s\S]*llama/, at);
   });
 
   it("weights of other sizes than the config says", async () => {
     const at = await setup();
     const config = JSON.parse(await readFile(join(at.model, "config.json"), "utf8"));
     await writeFile(join(at.model, "config.json"), JSON.stringify({ ...config, intermediate_size: 64 }));
-    expectRefusal(await train(at), /gate_proj\.weight" is 48×32, not 64×32/, at);
+    refused(await train(at), /gate_proj\.weight" is 48×32, not 64×32/, at);
   });
 
   it("a config of more layers than the weights have", async () => {
     const at = await setup();
     const config = JSON.parse(await readFile(join(at.model, "config.json"), "utf8"));
     await writeFile(join(at.model, "config.json"), JSON.stringify({ ...config, num_hidden_layers: 3 }));
-    expectRefusal(await train(at), /9 weights are missing \(model\.layers\.2\./, at);
+    refused(await train(at), /9 weights are missing \(model\.layers\.2\./, at);
   });
 
   it("a tokenizer with more tokens than the model", async () => {
     const at = await setup();
     const smaller = await tinyModel(join(at.folder, "smaller"), { vocab_size: 80 });
-    expectRefusal(await train({ ...at, model: smaller }), /tokenizer has ids up to 99.*80 rows/, at);
+    refused(await train({ ...at, model: smaller }), /tokenizer has ids up to 99.*80 rows/, at);
   });
 
   it.each([
@@ -95,12 +71,12 @@ describe("ft train refuses", () => {
   ])("%s holding %j", async (name, text, message) => {
     const at = await setup();
     await writeFile(join(at.folder, name), text);
-    expectRefusal(await train({ ...at, data: join(at.folder, name) }), message, at);
+    refused(await train({ ...at, data: join(at.folder, name) }), message, at);
   });
 
   it("a row with no answer left, by name", async () => {
     const at = await setup();
-    expectRefusal(
+    refused(
       await train(at, "--max-length", "6", "--validation-fraction", "0"),
       /row 1 of .*no answer left within 6 tokens[\s\S]*drop/,
       at,
@@ -109,32 +85,28 @@ describe("ft train refuses", () => {
 
   it("a flag it does not know, with a suggestion", async () => {
     const at = await setup();
-    expectRefusal(await train(at, "--learning-rat", "1"), /unknown option '--learning-rat'[\s\S]*--learning-rate/, at);
+    refused(await train(at, "--learning-rat", "1"), /unknown option '--learning-rat'[\s\S]*--learning-rate/, at);
   });
 
   it("a key it does not know, with a suggestion", async () => {
     const at = await setup();
     await writeFile(join(at.folder, "run.yaml"), "learnig_rate: 2e-5\n");
     const ran = await ft("train", join(at.folder, "run.yaml"), "--model", at.model, "--data", at.data, "--out", at.out);
-    expectRefusal(ran, /run\.yaml: unknown key "learnig_rate"\n.*did you mean "learning/, at);
+    refused(ran, /run\.yaml: unknown key "learnig_rate"\n.*did you mean "learning/, at);
   });
 
   it("a value of the wrong kind, by key", async () => {
     const at = await setup();
     await writeFile(join(at.folder, "run.yaml"), "learningRate: fast\n");
     const ran = await ft("train", join(at.folder, "run.yaml"), "--model", at.model, "--data", at.data, "--out", at.out);
-    expectRefusal(ran, /run\.yaml: learningRate .*number/, at);
+    refused(ran, /run\.yaml: learningRate .*number/, at);
   });
 
   it("every key it does not know at once, with suggestions", async () => {
     const at = await setup();
     await writeFile(join(at.folder, "run.yaml"), "learnRate: 1\nbatchsize: 4\nxyzzy: 1\n");
     const ran = await ft("train", join(at.folder, "run.yaml"), "--model", at.model, "--data", at.data, "--out", at.out);
-    expectRefusal(
-      ran,
-      /unknown keys "learnRate", "batchsize", "xyzzy"\n.*did you mean "learningRate", "batchSize"\?/,
-      at,
-    );
+    refused(ran, /unknown keys "learnRate", "batchsize", "xyzzy"\n.*did you mean "learningRate", "batchSize"\?/, at);
   });
 
   it.each([
@@ -148,19 +120,19 @@ describe("ft train refuses", () => {
     const at = await setup();
     await writeFile(join(at.folder, name), text);
     const ran = await ft("train", join(at.folder, name), "--model", at.model, "--data", at.data, "--out", at.out);
-    expectRefusal(ran, message, at);
+    refused(ran, message, at);
   });
 
   it("patience without held-out rows, and a fraction beside a file of them", async () => {
     const at = await setup();
-    expectRefusal(await train(at, "--patience", "2", "--validation-fraction", "0"), /patience needs held-out rows/, at);
+    refused(await train(at, "--patience", "2", "--validation-fraction", "0"), /patience needs held-out rows/, at);
     const both = ["--validation", at.data, "--validation-fraction", "0.2"];
-    expectRefusal(await train(at, ...both), /validation and validationFraction are both given/, at);
+    refused(await train(at, ...both), /validation and validationFraction are both given/, at);
   });
 
   it("rows longer than the model's context", async () => {
     const at = await setup();
-    expectRefusal(await train(at, "--max-length", "300"), /maxLength is 300, the model's context 256/, at);
+    refused(await train(at, "--max-length", "300"), /maxLength is 300, the model's context 256/, at);
   });
 
   it("a command it does not know, with a suggestion", async () => {
@@ -171,11 +143,7 @@ describe("ft train refuses", () => {
 
   it("target modules that match nothing, listing what there is", async () => {
     const at = await setup();
-    expectRefusal(
-      await train(at, "--lora-target-modules", "query"),
-      /"query" matches no linear layer[\s\S]*q_proj/,
-      at,
-    );
+    refused(await train(at, "--lora-target-modules", "query"), /"query" matches no linear layer[\s\S]*q_proj/, at);
   });
 
   it("a second run in the same folder, which stays as it was", async () => {

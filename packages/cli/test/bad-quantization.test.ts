@@ -1,42 +1,14 @@
-import { existsSync } from "node:fs";
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { createCpuBackend } from "@ft/backend-cpu";
 import type { DataOf, DType } from "@ft/tensor";
 import { openSafetensors, writeSafetensors } from "@ft/weights";
 import { describe, expect, it } from "vitest";
-import { emptyFolder, ft, type Ran } from "./run-ft.ts";
-import { someRows, tinyModel } from "./tiny-model.ts";
-
-interface Setup {
-  readonly folder: string;
-  readonly model: string;
-  readonly data: string;
-  readonly out: string;
-}
-
-async function setup(): Promise<Setup> {
-  const folder = await emptyFolder();
-  return {
-    folder,
-    model: await tinyModel(join(folder, "model")),
-    data: await someRows(join(folder, "rows.json")),
-    out: join(folder, "run"),
-  };
-}
+import { expectRefusal, type Setup, setup } from "./refusal.ts";
+import { ft, type Ran } from "./run-ft.ts";
 
 const train = ({ model, data, out }: Setup, ...more: string[]): Promise<Ran> =>
   ft("train", "--model", model, "--data", data, "--out", out, "--max-steps", "2", "--batch-size", "4", ...more);
-
-/** Exit code 2, one message that names the thing, no stack trace, nothing written. */
-function expectRefusal({ code, out, err }: Ran, message: RegExp, written: string): void {
-  expect(err).toMatch(message);
-  expect(err).not.toMatch(/^\s+at .*:\d+:\d+/m);
-  expect(err).not.toMatch(/internal fault|TypeError|SyntaxError/);
-  expect(code).toBe(2);
-  expect(out).toBe("");
-  expect(existsSync(written), "what it would have written").toBe(false);
-}
 
 const bf16 = await createCpuBackend({ compute: "bf16" }).then(
   () => true,

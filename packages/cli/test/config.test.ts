@@ -1,7 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { blockSizes } from "../src/config/quantization.ts";
+
 import { readConfigFile, resolveConfig } from "../src/config/read-config.ts";
 import { flagSpecs, parseConfig } from "../src/config/schema.ts";
 import { settle } from "../src/config/settle.ts";
@@ -97,7 +97,8 @@ describe("refusals", () => {
   });
 
   it("take every block size that bitsandbytes has", () => {
-    for (const blockSize of blockSizes) expect(resolved({ quantization: { blockSize } }).method).toBe("qlora");
+    for (const blockSize of [32, 64, 128, 256, 512, 1024, 2048, 4096])
+      expect(resolved({ quantization: { blockSize } }).method).toBe("qlora");
   });
 });
 

@@ -5,7 +5,7 @@ import { namedArguments } from "../profile/work.ts";
 export interface Workspace {
   /** freed when the call returns */
   readonly transient: number;
-  /** kept for later calls, by the slot that it lies in (kernels/common.h); a slot is as large as its largest use */
+  /** kept for later calls, by the slot that it lies in (ft_scratch in kernels/common.h); a slot is as large as its largest use */
   readonly kept: Readonly<Record<string, number>>;
 }
 

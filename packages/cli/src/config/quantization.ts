@@ -1,8 +1,6 @@
+import { blockSizes } from "@ft/quant-nf4";
 import { FtError } from "@ft/tensor";
 import type { PartialConfig, Quantization } from "./train-config.ts";
-
-/** Block sizes of 4-bit weights. */
-export const blockSizes: readonly number[] = [32, 64, 128, 256, 512, 1024, 2048, 4096];
 
 /** What the method and the quantisation say of each other. */
 export interface QuantizedMethod {

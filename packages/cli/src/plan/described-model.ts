@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { plannedArray } from "@ft/backend-plan";
 import { configFromGguf, configFromHf, type LlamaConfig, parameterShapes, quantMethod } from "@ft/models";
-import { type DType, type FloatDType, FtError, isFloat, sizeOf } from "@ft/tensor";
+import { bytesPerElement, type DType, type FloatDType, FtError, isFloat, sizeOf } from "@ft/tensor";
 import { openWeights, readJsonFile, type TensorInfo, type WeightSource } from "@ft/weights";
 import type { Quantization } from "../config/train-config.ts";
 import { exists } from "../run/exists.ts";
@@ -95,7 +95,7 @@ const fileNames: Readonly<Partial<Record<DType, string>>> = { bf16: "BF16", f16:
 
 function infoOf(name: string, shape: readonly number[], host: FloatDType): TensorInfo {
   const size = sizeOf(shape);
-  return { name, dtype: fileNames[host] ?? host, shape, size, bytes: size * (host === "f32" ? 4 : 2), host };
+  return { name, dtype: fileNames[host] ?? host, shape, size, bytes: size * bytesPerElement[host], host };
 }
 
 /** Tensors without data. */

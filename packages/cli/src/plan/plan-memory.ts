@@ -89,7 +89,7 @@ export async function planMemory({ config, model: described, rows, like }: PlanI
     maxSteps: 2,
     ...(place && { optimizerPlacement: place }),
     beforeMicroBatch(at) {
-      counted.begin(at.step, at.micro);
+      counted.begin();
       beforeMicroBatch?.(at);
     },
   });
@@ -175,7 +175,7 @@ interface Work {
 
 /** Takes the work of the first step apart: its first micro-batch, and what is not micro-batches. */
 function counter({ work }: PlanBackend): {
-  begin(step: number, micro: number): void;
+  begin(): void;
   end(): void;
   perStep(accumulation: number, share: number): Work;
 } {

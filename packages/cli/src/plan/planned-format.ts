@@ -1,7 +1,7 @@
 import { plannedArray } from "@ft/backend-plan";
 import type { LinearFormat, StoredLinear } from "@ft/nn";
 import { Int8Linear, Nf4Linear, quantizeTo4bit } from "@ft/quant-nf4";
-import { type Backend, type DType, type Spec, type Tensor, tensor } from "@ft/tensor";
+import { type Backend, type DType, type Spec, type Tensor, tensor, windowElements } from "@ft/tensor";
 import { nestedBlockSize } from "@ft/tensor/ops";
 import { type Quantization, quantizationDefaults } from "../config/train-config.ts";
 
@@ -10,9 +10,9 @@ import { type Quantization, quantizationDefaults } from "../config/train-config.
  * quantised on the way pass one window of values through the real code, for what it leaves behind on the backend.
  */
 export function plannedFormat(quantization: Quantization, onTheWay: boolean): LinearFormat {
-  const { type = "nf4", doubleQuant = true, blockSize = 64 } = { ...quantizationDefaults, ...quantization };
+  const { type, doubleQuant, blockSize } = { ...quantizationDefaults, ...quantization };
   // values of the largest window so far
-  let passed = onTheWay ? 0 : window;
+  let passed = onTheWay ? 0 : windowElements;
   return {
     quantMethod: "bitsandbytes",
     companions: () => [],
@@ -28,8 +28,8 @@ export function plannedFormat(quantization: Quantization, onTheWay: boolean): Li
       }
       const format = { type, blockSize } as const;
       const size = shape[0] * shape[1];
-      if (Math.min(window, size) > passed) {
-        passed = Math.min(window, size);
+      if (Math.min(windowElements, size) > passed) {
+        passed = Math.min(windowElements, size);
         await passWindow(backend, passed, { ...format, doubleQuant });
       }
       const blocks = Math.ceil(size / blockSize);
@@ -57,9 +57,6 @@ function hollow<D extends DType, const A extends readonly string[]>(
 ): Tensor<D, A> {
   return tensor(backend, spec.dtype, axes, spec.shape, plannedArray(spec), { give: true });
 }
-
-/** Values that are read and quantised at a time; see quantizeTo4bit. */
-const window = 2 ** 22;
 
 async function passWindow(
   backend: Backend,

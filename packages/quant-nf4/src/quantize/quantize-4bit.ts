@@ -1,4 +1,4 @@
-import { type Backend, type FloatDType, type Parameter, tensor } from "@ft/tensor";
+import { type Backend, type FloatDType, type Parameter, tensor, windowElements } from "@ft/tensor";
 import { type Format4bit, quantize4bit } from "@ft/tensor/ops";
 import { Nf4Linear } from "../nf4-linear.ts";
 import { checkBlockSize } from "./block-size.ts";
@@ -10,9 +10,6 @@ export interface Quantization4bit extends Format4bit {
   /** quantise absmax as well: 4.127 instead of 4.5 bits a weight at block size 64 */
   readonly doubleQuant: boolean;
 }
-
-/** Values read and quantised at a time: whole blocks of every size, 16 MiB in f32. */
-const window = 2 ** 22;
 
 /**
  * A float weight [out, in] in 4 bits: codes and first-level absmax equal bitsandbytes' to the byte. Reads the weight in
@@ -30,8 +27,9 @@ export async function quantizeTo4bit(
   const size = shape[0] * shape[1];
   const codes = new Uint8Array(Math.ceil(size / 2));
   const absmax = new Float32Array(Math.ceil(size / blockSize));
-  for (let start = 0; start < size; start += window) {
-    const data = await from.read(start, Math.min(window, size - start));
+  // windows hold whole blocks of every size
+  for (let start = 0; start < size; start += windowElements) {
+    const data = await from.read(start, Math.min(windowElements, size - start));
     checkFinite(from, data, start);
     const x = tensor<HeldDType, readonly string[]>(backend, dtype, ["element"], [data.length], data, { give: true });
     const made = quantize4bit(x, { type, blockSize });

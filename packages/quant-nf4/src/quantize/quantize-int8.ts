@@ -1,10 +1,7 @@
-import { type Backend, type FloatDType, f16ToF32, f32ToF16, type Parameter, tensor } from "@ft/tensor";
+import { type Backend, type FloatDType, f16ToF32, f32ToF16, type Parameter, tensor, windowElements } from "@ft/tensor";
 import { approximateReciprocal } from "@ft/tensor/ops";
 import { Int8Linear } from "../int8-linear.ts";
 import { checkFinite, type HostWeight, widen } from "./host-weight.ts";
-
-/** Values read and quantised at a time, at least one row. */
-const window = 2 ** 22;
 
 /**
  * A float weight [out, in] as int8, rows scaled by their largest magnitude: round(x·(127/absmax)), ties to
@@ -19,7 +16,8 @@ export async function quantizeToInt8(
   const [rows, columns] = from.shape;
   const codes = new Int8Array(rows * columns);
   const absmax = new Float32Array(rows);
-  const step = Math.max(1, Math.floor(window / columns));
+  // rows of a window, at least one
+  const step = Math.max(1, Math.floor(windowElements / columns));
   for (let row = 0; row < rows; row += step) {
     const start = row * columns;
     const count = Math.min(step, rows - row) * columns;
