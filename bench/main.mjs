@@ -1,4 +1,4 @@
-// npm run bench -- [gemm | train | decode | memory | wasm | startup | all | full] [--threads N] [--python PATH] [--steps N] [--best] [--profile]
+// npm run bench -- [gemm | nf4 | train | decode | memory | wasm | startup | all | full] [--threads N] [--python PATH] [--steps N] [--best] [--profile]
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { decodeRace } from "./decode/race.mjs";
