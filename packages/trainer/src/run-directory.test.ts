@@ -39,7 +39,10 @@ test("a second run is refused and touches nothing; a resume is let in", async ()
     /^exists: .* holds a run already \(run\.json\)/,
   );
   expect(await readFile(join(dir, "run.json"), "utf8")).toContain('"n": 1');
-  await (await runDirectory(dir, { record: { n: 3 }, resume: true })).close();
+  const resumed = await runDirectory(dir, { record: { n: 3 }, resume: true });
+  expect(await readFile(join(dir, "run.json"), "utf8")).toContain('"n": 1');
+  await resumed.record();
+  await resumed.close();
   expect(await readFile(join(dir, "run.json"), "utf8")).toContain('"n": 3');
 });
 

@@ -16,6 +16,8 @@ export interface RunDirectoryOptions {
 export interface RunDirectory extends AsyncDisposable {
   readonly path: string;
   readonly checkpoints: string;
+  /** Writes run.json of a resumed run: once nothing of the run was found to contradict it. */
+  record(): Promise<void>;
   /** Lets other processes continue the run. */
   close(): Promise<void>;
 }
@@ -24,11 +26,13 @@ export interface RunDirectory extends AsyncDisposable {
 const marks = ["run.json", "metrics.jsonl", "checkpoints"];
 
 /**
- * Claims a folder for a run and writes run.json. Code "exists" when it holds a run already and this is no resume, or
+ * Claims a folder for a run and writes run.json, of a resumed run by `record`. Code "exists" when it holds a run already and this is no resume, or
  * while another process is training in it; nothing is touched then. Code "io" when it cannot be written.
  */
 export async function runDirectory(path: string, options: RunDirectoryOptions): Promise<RunDirectory> {
   const lock = join(path, "run.lock");
+  const record = (): Promise<void> =>
+    writeFileAtomic(join(path, "run.json"), `${JSON.stringify(options.record, null, 2)}\n`);
   try {
     const found = await firstMark(path);
     if (found !== undefined && !options.resume)
@@ -36,7 +40,8 @@ export async function runDirectory(path: string, options: RunDirectoryOptions): 
     await mkdir(path, { recursive: true });
     await claim(lock);
     try {
-      await writeFileAtomic(join(path, "run.json"), `${JSON.stringify(options.record, null, 2)}\n`);
+      // a resume may yet be refused, and must leave what the run recorded
+      if (found !== "run.json") await record();
     } catch (error) {
       await rm(lock, { force: true });
       throw error;
@@ -48,7 +53,7 @@ export async function runDirectory(path: string, options: RunDirectoryOptions): 
     });
   }
   const close = (): Promise<void> => rm(lock, { force: true });
-  return { path, checkpoints: join(path, "checkpoints"), close, [Symbol.asyncDispose]: close };
+  return { path, checkpoints: join(path, "checkpoints"), record, close, [Symbol.asyncDispose]: close };
 }
 
 async function firstMark(path: string): Promise<string | undefined> {

@@ -67,7 +67,7 @@ export async function trainCommand(
   const { checkpoints } = directory;
   const events = runTraining({ config, record, model, rows, trainables, optimizer, checkpoints, signal });
   const logs = [metricsLog(config.out), tensorBoardLog(config.out), progressLog({ stream: io.progress })];
-  const summary = await follow(watched(events, logs));
+  const summary = await follow(watched(events, logs), () => directory.record());
   if (summary.reason === "aborted") {
     const state = summary.step === 0 ? "nothing was learnt yet" : "a checkpoint is written";
     throw new FtError(
@@ -106,12 +106,16 @@ interface Summary {
 }
 
 /** Runs to the end of the events and keeps what the caller wants to know. */
-async function follow(events: AsyncGenerator<TrainEvent, void, undefined>): Promise<Summary> {
+async function follow(
+  events: AsyncGenerator<TrainEvent, void, undefined>,
+  started: () => Promise<void>,
+): Promise<Summary> {
   const begun = performance.now();
   const summary: Summary = { step: 0, reason: "finished", seconds: 0 };
   let tokens = 0;
   let seconds = 0;
   for await (const event of events) {
+    if (event.type === "start") await started();
     if (event.type === "step") {
       tokens += event.tokens;
       seconds += event.seconds;
