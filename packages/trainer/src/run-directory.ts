@@ -16,7 +16,7 @@ export interface RunDirectoryOptions {
 export interface RunDirectory extends AsyncDisposable {
   readonly path: string;
   readonly checkpoints: string;
-  /** Writes run.json of a resumed run: once nothing of the run was found to contradict it. */
+  /** Writes run.json where that was left for later, in a resumed run: once nothing of the run was found to contradict it. */
   record(): Promise<void>;
   /** Lets other processes continue the run. */
   close(): Promise<void>;
@@ -31,8 +31,12 @@ const marks = ["run.json", "metrics.jsonl", "checkpoints"];
  */
 export async function runDirectory(path: string, options: RunDirectoryOptions): Promise<RunDirectory> {
   const lock = join(path, "run.lock");
-  const record = (): Promise<void> =>
-    writeFileAtomic(join(path, "run.json"), `${JSON.stringify(options.record, null, 2)}\n`);
+  let recorded = false;
+  const record = async (): Promise<void> => {
+    if (recorded) return;
+    await writeFileAtomic(join(path, "run.json"), `${JSON.stringify(options.record, null, 2)}\n`);
+    recorded = true;
+  };
   try {
     const found = await firstMark(path);
     if (found !== undefined && !options.resume)

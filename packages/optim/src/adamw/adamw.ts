@@ -1,5 +1,6 @@
 import { run } from "@ft/tensor";
 import { adamwOp } from "@ft/tensor/ops";
+import { adamDefaults } from "../adam/adam.ts";
 import { type AdamLike, adamMoments } from "../adam/moments.ts";
 import { readSettings } from "../settings.ts";
 
@@ -20,12 +21,8 @@ export interface AdamWOptions {
 }
 
 export const adamwDefaults: Required<AdamWOptions> & { readonly [name: string]: number | boolean } = {
-  beta1: 0.9,
-  beta2: 0.999,
-  eps: 1e-8,
+  ...adamDefaults,
   weightDecay: 0.01,
-  decayVectors: true,
-  bitsandbytesOrder: false,
 };
 
 /** AdamW (Loshchilov and Hutter 2019, "Decoupled weight decay regularization"), with torch.optim.AdamW's defaults and numbers. */
