@@ -1,6 +1,8 @@
 // npm run bench -- [gemm | nf4 | train | decode | memory | wasm | startup | all | full] [--threads N] [--python PATH] [--steps N] [--best] [--profile]
+// npm run bench -- cuda [ROW...] [--python PATH] [--profile] [--together] [--only ft | peer] [--budget SECONDS]
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
+import { cudaRace } from "./cuda/race.mjs";
 import { decodeRace } from "./decode/race.mjs";
 import { fullRace } from "./full/race.mjs";
 import { gemmRace } from "./gemm/race.mjs";
@@ -21,7 +23,10 @@ const races = {
 };
 // Needs 16 GB of memory and 40 GB of disk: only when it is asked for.
 const large = { full: fullRace };
-const usage = `usage: npm run bench -- [${Object.keys({ ...races, ...large }).join(" | ")} | all] [--threads N] [--python PATH] [--steps N] [--best] [--profile]`;
+// Needs an NVIDIA card.
+const onCard = { cuda: cudaRace };
+const usage = `usage: npm run bench -- [${Object.keys({ ...races, ...large }).join(" | ")} | all] [--threads N] [--python PATH] [--steps N] [--best] [--profile]
+       npm run bench -- cuda [ROW...] [--python PATH] [--profile] [--together] [--only ft | peer] [--budget SECONDS]`;
 
 function parse() {
   try {
@@ -33,6 +38,9 @@ function parse() {
         steps: { type: "string", default: "3" },
         best: { type: "boolean", default: false },
         profile: { type: "boolean", default: false },
+        together: { type: "boolean", default: false },
+        only: { type: "string" },
+        budget: { type: "string" },
       },
     });
   } catch (error) {
@@ -42,19 +50,27 @@ function parse() {
 }
 
 const parsed = parse();
-const [what = "all"] = parsed?.positionals ?? [];
+const [what = "all", ...rows] = parsed?.positionals ?? [];
 const [threads, steps] = [Number(parsed?.values.threads), Number(parsed?.values.steps)];
+const { only, budget, ...values } = parsed?.values ?? {};
 const whole = (n) => Number.isSafeInteger(n) && n > 0;
 if (
   !parsed ||
-  parsed.positionals.length > 1 ||
-  !(what === "all" || what in { ...races, ...large }) ||
+  (rows.length > 0 && !(what in onCard)) ||
+  !(what === "all" || what in { ...races, ...large, ...onCard }) ||
+  ![undefined, "ft", "peer"].includes(only) ||
   !whole(threads) ||
-  !whole(steps)
+  !whole(steps) ||
+  !(budget === undefined || whole(Number(budget)))
 ) {
   console.error(usage);
   process.exit(2);
 }
 for (const [name, race] of Object.entries(races))
-  if (what === "all" || what === name) await race({ ...parsed.values, threads, steps });
-await large[what]?.({ ...parsed.values, threads, steps });
+  if (what === "all" || what === name) await race({ ...values, threads, steps });
+await large[what]?.({ ...values, threads, steps });
+await onCard[what]?.({
+  ...{ ...values, only },
+  ...(rows.length > 0 && { rows }),
+  ...(budget !== undefined && { budget: Number(budget) }),
+});

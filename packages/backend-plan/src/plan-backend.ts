@@ -38,7 +38,7 @@ export interface PlannedMemory {
 }
 
 /** A backend that holds nothing and computes nothing. */
-export interface PlanBackend extends Backend<DataOf[DType]> {
+export interface PlanBackend<B = DataOf[DType]> extends Backend<B> {
   readonly work: PlannedWork;
   readonly memory: PlannedMemory;
   /** Counts bytes that are taken for a moment outside its buffers, such as what a file is read into. */
@@ -48,9 +48,9 @@ export interface PlanBackend extends Backend<DataOf[DType]> {
 }
 
 /** Settings of createPlanBackend. */
-export interface PlanOptions {
+export interface PlanOptions<B = DataOf[DType]> {
   /** the backend to plan for */
-  readonly like: Plannable;
+  readonly like: Plannable<B>;
   /** what every float is that the host reads back: large, so that a plan goes through the clipping of gradients */
   readonly value?: number;
 }
@@ -60,7 +60,7 @@ export interface PlanOptions {
  * would have on `like`, to the byte, while nothing is allocated. It uses `like`'s own kernels (what they accept, which
  * buffers they take over, what they take to work in) and its own way of keeping buffers, over arrays that are not there.
  */
-export function createPlanBackend({ like, value = 1e6 }: PlanOptions): PlanBackend {
+export function createPlanBackend<B = DataOf[DType]>({ like, value = 1e6 }: PlanOptions<B>): PlanBackend<B> {
   const work: PlannedWork = { flops: 0, bytes: 0, primitives: 0 };
   const slots = new Map<string, number>();
   const readBack = hostCopies(value);
@@ -90,7 +90,8 @@ export function createPlanBackend({ like, value = 1e6 }: PlanOptions): PlanBacke
       look(transient);
     },
   });
-  const backend: PlanBackend = {
+  const { adopt, part } = dry;
+  const backend: PlanBackend<B> = {
     name: `plan for ${like.name}`,
     dtypes: like.dtypes,
     mutable: like.mutable,
@@ -120,19 +121,20 @@ export function createPlanBackend({ like, value = 1e6 }: PlanOptions): PlanBacke
       look(0);
       return buffer;
     },
-    adopt(spec, data) {
-      const buffer = dry.adopt(
-        spec,
-        isPlanned(data) || isReal(spec.dtype, data.byteLength) ? data : plannedArray(spec),
-      );
-      look(0);
-      return buffer;
-    },
-    ...(like.part && { part: (buffer, _spec, start, count) => buffer.subarray(start, start + count) }),
+    ...(adopt && {
+      adopt(spec: Spec, data: DataOf[DType]): B {
+        const real = isPlanned(data) || isReal(spec.dtype, data.byteLength);
+        const buffer = adopt(spec, real ? data : plannedArray(spec));
+        look(0);
+        return buffer;
+      },
+    }),
+    ...(part && { part }),
     free: (buffer) => dry.free(buffer),
     bytes: (spec) => like.bytes(spec),
-    write(buffer, _spec, data) {
-      if (!isPlanned(buffer) && !isPlanned(data)) buffer.set(data);
+    write(buffer, spec, data) {
+      if (dry.write) dry.write(buffer, spec, data);
+      else copyReal(buffer, data);
     },
     async read(_buffer, spec) {
       look(bytesOf(spec));
@@ -147,6 +149,12 @@ export function createPlanBackend({ like, value = 1e6 }: PlanOptions): PlanBacke
     },
   };
   return backend;
+}
+
+/** Host values into a buffer that is a host array, where both are there. */
+function copyReal(buffer: unknown, data: DataOf[DType]): void {
+  if (ArrayBuffer.isView(buffer) && "set" in buffer && !isPlanned(buffer) && !isPlanned(data))
+    (buffer as DataOf[DType]).set(data);
 }
 
 /**
@@ -173,7 +181,7 @@ function isReal(dtype: DType, bytes: number): boolean {
 }
 
 /** Primitives that only count. */
-function counted(work: PlannedWork): PrimitiveKernels<DataOf[DType]> {
+function counted(work: PlannedWork): PrimitiveKernels {
   const moves = (_inputs: object, _attrs: object, out: Spec): void => {
     work.primitives++;
     work.bytes += 2 * bytesOf(out);

@@ -17,19 +17,26 @@ export interface PlannedCall {
 export interface DryRun<B> {
   readonly context: unknown;
   alloc(spec: Spec): B;
-  adopt(spec: Spec, data: DataOf[DType]): B;
+  adopt?(spec: Spec, data: DataOf[DType]): B;
+  part?(buffer: B, spec: Spec, start: number, count: number): B;
   free(buffer: B): void;
+  /** What it keeps of host values, where kernels look at them; absent where buffers are host arrays. */
+  write?(buffer: B, spec: Spec, data: DataOf[DType]): void;
   /** bytes that its buffers would hold now: in use, and kept for reuse */
   held(): { readonly live: number; readonly idle: number };
 }
 
-/** A backend that can run dry. The CPU backend is one. */
-export interface Plannable extends Backend<DataOf[DType]> {
-  dryRun(hooks: {
-    readonly maker: {
-      readonly memory: (dtype: DType, bytes: number) => ArrayBuffer;
-      readonly over: (dtype: DType, memory: ArrayBuffer) => DataOf[DType];
-    };
-    readonly call: (call: PlannedCall) => void;
-  }): DryRun<DataOf[DType]>;
+/** What stands for memory, and who hears of calls. */
+export interface DryRunHooks {
+  readonly maker: {
+    readonly memory: (dtype: DType, bytes: number) => ArrayBuffer;
+    readonly over: (dtype: DType, memory: ArrayBuffer) => DataOf[DType];
+  };
+  readonly call: (call: PlannedCall) => void;
+}
+
+/** A backend that can run dry: the CPU backend, or a card that need not be there. */
+export interface Plannable<B = DataOf[DType]>
+  extends Pick<Backend<B>, "name" | "dtypes" | "mutable" | "kernels" | "bytes"> {
+  dryRun(hooks: DryRunHooks): DryRun<B>;
 }

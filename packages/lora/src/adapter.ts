@@ -68,8 +68,8 @@ export class LoraAdapter {
   /** Dropout on, with the masks of this micro-batch; a mask depends on (seed, layer, step, element) alone. */
   train(step: number): void {
     this.#mode.training = true;
-    this.#mode.step.dispose();
-    this.#mode.step = scalar(this.#host.backend, "i32", step);
+    const { view } = this.#mode.step;
+    view.storage.backend.write(view.storage.buffer, view, Int32Array.of(step));
   }
 
   /** Dropout off: evaluation and generation. */

@@ -5,8 +5,8 @@ import { add, cast, type LoraAttrs, loraLinear, matmul, scale } from "@ft/tensor
 /** What all adapters of a model share: whether they drop inputs, and the step their masks are drawn for. */
 export interface LoraMode {
   training: boolean;
-  /** counts micro-batches */
-  step: Tensor<"i32", readonly []>;
+  /** counts micro-batches; one tensor for good, whose value is written over, so that recorded work finds it */
+  readonly step: Tensor<"i32", readonly []>;
 }
 
 /** A low-rank adapter over any Linear (Hu et al. 2021): base(x) + scale · drop(x)·Aᵀ·Bᵀ. A is [rank, in], B [out, rank]. */

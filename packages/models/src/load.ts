@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { DenseLinear, inverseFrequencies, type Linear, type LinearFormat } from "@ft/nn";
-import { type Axes, type Backend, type FloatDType, FtError, type Parameter, tensor, type WideDType } from "@ft/tensor";
+import { type Axes, type Backend, type FloatDType, FtError, type Parameter, tensor, wideOf } from "@ft/tensor";
 import { loadTensor, openWeights, readJsonFile, type WeightSource } from "@ft/weights";
 import { configFromGguf } from "./config/from-gguf.ts";
 import { configFromHf } from "./config/from-hf.ts";
@@ -14,11 +14,14 @@ import { weightMap } from "./llama/weight-map.ts";
 /** Where loadModel puts the weights, and in which dtypes. */
 export interface LoadModelOptions {
   readonly backend: Backend;
-  /** what activations are computed in, f32 by default; f64 is for gradient checks */
-  readonly dtype?: WideDType;
+  /**
+   * what activations are computed in, f32 by default; f64 is for gradient checks. In bf16 and f16 they take half the
+   * memory; sums inside an op, the loss, scores and adapters are f32 all the same.
+   */
+  readonly dtype?: FloatDType;
   /**
    * what matrices are held in: as the file has them (bf16 and f16 stay half the size, blocks of GGUF become `dtype`), or
-   * widened. What trains should be f32: 16 bits swallow small updates. Norms and biases are always held in `dtype`.
+   * converted. What trains should be f32: 16 bits swallow small updates. Norms and biases are always held in f32 (f64 for f64).
    */
   readonly weights?: "stored" | FloatDType;
   /** how the projections of the blocks are held: a quantised format reads its own folders and quantises others on the way */
@@ -52,7 +55,8 @@ export async function loadModelFrom(
   const made: { dispose(): void }[] = [];
   const weight: Weight = async (name, axes) => {
     const { name: at, ...rest } = stored.get(name) ?? { name };
-    const held = axes.length === 1 ? dtype : weights === "stored" ? storedDtype(source, at, backend, dtype) : weights;
+    const held =
+      axes.length === 1 ? wideOf(dtype) : weights === "stored" ? storedDtype(source, at, backend, dtype) : weights;
     const loaded = await loadTensor(source, at, backend, { dtype: held, axes, ...rest });
     made.push(loaded);
     return loaded;
@@ -86,10 +90,11 @@ export async function loadModelFrom(
   }
 }
 
-/** The file's own dtype where it is a half that the backend can hold; otherwise `wide`. */
-function storedDtype(source: WeightSource, name: string, backend: Backend, wide: WideDType): FloatDType {
+/** The file's own dtype where it is a half that the backend can hold; `dtype` for blocks, which are no dtype; otherwise wide. */
+function storedDtype(source: WeightSource, name: string, backend: Backend, dtype: FloatDType): FloatDType {
   const host = source.tensors.get(name)?.host;
-  return (host === "bf16" || host === "f16") && backend.dtypes.has(host) ? host : wide;
+  if (host === undefined) return dtype;
+  return (host === "bf16" || host === "f16") && backend.dtypes.has(host) ? host : wideOf(dtype);
 }
 
 async function loadBlock(

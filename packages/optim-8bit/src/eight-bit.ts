@@ -3,6 +3,9 @@ import { FtError, isFloat, sameShape, sizeOf } from "@ft/tensor";
 import type { Map8bit } from "@ft/tensor/ops";
 import { type Coding, codedSlots, decodeSlots, encodeSlots } from "./coded-slot.ts";
 
+/** What a step is told. */
+export type StepAt = Parameters<AnyOptimizer["step"]>[0];
+
 /** Settings of eightBit, each with its default. */
 export interface EightBitOptions {
   /** what the result is called; the inner optimizer's name and "8bit" */
@@ -15,6 +18,8 @@ export interface EightBitOptions {
   readonly maps?: { readonly [slot: string]: Map8bit };
   /** steps the parameters below min8bitSize, where those are stepped otherwise; has the slots and scalars of the inner one */
   readonly small?: AnyOptimizer;
+  /** the whole step over codes, where the backend has it in one pass; undefined where decoding, step and encoding are apart */
+  readonly fused?: (at: StepAt & { readonly blockSize: number }) => ReturnType<AnyOptimizer["step"]> | undefined;
 }
 
 /**
@@ -24,7 +29,7 @@ export interface EightBitOptions {
  * Code "config" for settings out of range. Source: Dettmers et al. 2022, "8-bit Optimizers via Block-wise Quantization".
  */
 export function eightBit(inner: AnyOptimizer, options: EightBitOptions = {}): AnyOptimizer {
-  const { name = `${inner.name}8bit`, min8bitSize = 4096, blockSize = 256, maps = {}, small = inner } = options;
+  const { name = `${inner.name}8bit`, min8bitSize = 4096, blockSize = 256, maps = {}, small = inner, fused } = options;
   if (!Number.isInteger(min8bitSize) || min8bitSize < 0)
     throw new FtError("config", `${name}.min8bitSize is ${min8bitSize}`, "give a number of elements, 0 for all");
   if (![64, 128, 256, 512, 1024, 2048, 4096].includes(blockSize))
@@ -58,6 +63,8 @@ export function eightBit(inner: AnyOptimizer, options: EightBitOptions = {}): An
     scalars: (at) => inner.scalars(at),
     step(at) {
       if (isSmall(at)) return small.step(at);
+      const whole = fused?.({ ...at, blockSize });
+      if (whole) return whole;
       const { param, slots } = at;
       const floats = decodeSlots(slots, param.dtype, codingOf);
       const next = inner.step({ ...at, slots: floats });

@@ -1,6 +1,7 @@
 import { type AnyOptimizer, type Defaults, optimizerDefaults, optimizers, readSettings } from "@ft/optim";
 import { FtError } from "@ft/tensor";
 import { type EightBitOptions, eightBit } from "./eight-bit.ts";
+import { fusedAdam } from "./fused-adam.ts";
 
 type Settings = { readonly [key: string]: unknown };
 type Make = (settings: Settings) => AnyOptimizer;
@@ -21,13 +22,16 @@ function defaultsOf(of: keyof typeof optimizerDefaults, own: Defaults = {}): Def
 /** An entry of the table: the optimizer `of`, in bitsandbytes' order unless told otherwise, inside the codec. */
 function entry(
   of: keyof typeof optimizerDefaults,
-  { own, more }: { own?: Defaults; more?: (settings: Settings, name: string) => EightBitOptions } = {},
+  {
+    own,
+    more,
+  }: { own?: Defaults; more?: (settings: Settings, name: string, textbook: boolean) => EightBitOptions } = {},
 ): Make {
   const name = `${of}8bit`;
   const ordered = "bitsandbytesOrder" in optimizerDefaults[of];
   return (given) => {
     const { min8bitSize, textbook, ...settings } = readSettings(name, defaultsOf(of, own), given);
-    const options = more?.(settings, name);
+    const options = more?.(settings, name, textbook);
     const inner = optimizers[of]!({ ...settings, ...(ordered && { bitsandbytesOrder: !textbook }) });
     return eightBit(inner, { name, min8bitSize, ...options });
   };
@@ -38,8 +42,8 @@ function entry(
  * kernels have, or with `textbook: true` in torch's. Settings are those of the optimizer itself, with min8bitSize and textbook.
  */
 export const optimizers8bit: Table = {
-  adamw8bit: entry("adamw"),
-  adam8bit: entry("adam"),
+  adamw8bit: entry("adamw", { more: (settings, _, textbook) => ({ fused: fusedAdam("adamw", settings, textbook) }) }),
+  adam8bit: entry("adam", { more: (settings, _, textbook) => ({ fused: fusedAdam("adam", settings, textbook) }) }),
   lion8bit: entry("lion"),
   sgd8bit: entry("sgd", {
     own: { momentum: 0.9 },

@@ -15,6 +15,8 @@ export interface Place {
   readonly param: Tensor<FloatDType>;
   /** elements of the whole parameter where `param` is a window of it: what depends on the size looks here first */
   readonly size?: number;
+  /** where the window begins, in elements of the whole parameter; absent for the whole */
+  readonly start?: number;
 }
 
 /**
@@ -31,6 +33,8 @@ export interface Optimizer<S extends Slots, C extends string> {
   readonly group?: number;
   /** Parameters in 16 bits are roundings of values that a slot holds in f32, so that small updates are not lost. */
   readonly keepsMasters?: boolean;
+  /** Parameters in bf16 are rounded up or down by chance, so that small updates arrive on average. */
+  readonly roundsStochastically?: boolean;
   /** Slots whose values are never negative, such as means of squares: a codec has no use for a sign there. */
   readonly nonNegative?: readonly string[];
   /** Slots before the first step, usually zeros. */

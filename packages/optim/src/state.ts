@@ -9,7 +9,6 @@ import {
   wideOf,
   windowElements,
 } from "@ft/tensor";
-import { widened } from "./clip/widened.ts";
 import type { AnyOptimizer, Scalar, Slots } from "./optimizer.ts";
 import { placeOf } from "./placement/place-of.ts";
 import type { HeldSlot, Placement, Range, SlotPlace } from "./placement/placement.ts";
@@ -27,6 +26,7 @@ import {
   windowed,
   within,
 } from "./state-slots.ts";
+import { type Entry, type Numbers, nextOf, settle, stepAtOnce, stepReplays } from "./state-step.ts";
 
 /** How an optimizer is put to work. */
 export interface OptimizerStateOptions {
@@ -47,10 +47,6 @@ export interface StepAt {
   readonly gradScale?: number;
 }
 
-interface Entry extends Subject {
-  readonly slots: { readonly [slot: string]: { readonly held: HeldSlot; readonly per: number } };
-}
-
 /**
  * An optimizer at work on a map of parameters: it holds their slots, applies a step, saves and loads. Parameters larger
  * than a window are stepped window by window, so that what a step makes on its way stays small; the results are the
@@ -60,6 +56,7 @@ export class OptimizerState implements Disposable {
   readonly optimizer: AnyOptimizer;
   readonly #place: SlotPlace;
   readonly #entries: readonly Entry[];
+  readonly #replays = stepReplays();
   #begun: Promise<void> | undefined;
 
   /** Code "io" when the file of `placement` cannot be made. */
@@ -131,14 +128,11 @@ export class OptimizerState implements Disposable {
    * slots are of different steps: go on from what was saved before.
    */
   async step(grads: ReadonlyMap<string, Tensor>, at: StepAt): Promise<void> {
-    const made = new Map<WideDType, { scalars: { readonly [name: string]: Scalar }; scale: Scalar | undefined }>();
+    const made = new Map<WideDType, Numbers>();
     try {
       await this.ready();
       const numbers = Object.entries(this.optimizer.scalars(at));
-      for (const entry of [...this.#entries].sort((a, b) => a.size - b.size)) {
-        const { name, param } = entry;
-        const grad = grads.get(name);
-        if (grad === undefined) continue;
+      const numbersOf = ({ param }: Entry): Numbers => {
         const wide = wideOf(param.dtype);
         const scalar = (value: number): Scalar => wideScalar(param.backend, wide, value);
         const known = made.get(wide) ?? {
@@ -146,6 +140,13 @@ export class OptimizerState implements Disposable {
           scale: at.gradScale === undefined ? undefined : scalar(at.gradScale),
         };
         made.set(wide, known);
+        return known;
+      };
+      if (this.#place.resident && stepAtOnce(this.optimizer, this.#entries, grads, numbersOf, this.#replays)) return;
+      for (const entry of [...this.#entries].sort((a, b) => a.size - b.size)) {
+        const grad = grads.get(entry.name);
+        if (grad === undefined) continue;
+        const known = numbersOf(entry);
         for (const range of rangesOf(entry)) await this.#apply(entry, grad, range, known);
         grad.dispose();
       }
@@ -156,28 +157,19 @@ export class OptimizerState implements Disposable {
   }
 
   /** The step of one parameter, or of a window of it. */
-  async #apply(
-    entry: Entry,
-    wholeGrad: Tensor,
-    range: Range | undefined,
-    { scalars, scale }: { readonly scalars: { readonly [name: string]: Scalar }; readonly scale: Scalar | undefined },
-  ): Promise<void> {
-    const { name, role, size, param: whole } = entry;
+  async #apply(entry: Entry, wholeGrad: Tensor, range: Range | undefined, numbers: Numbers): Promise<void> {
+    const { param: whole } = entry;
     const slots: { [slot: string]: Tensor } = {};
     const held = Object.entries(entry.slots);
     if (range) ownMemory(whole);
     const param = range ? windowed(whole, range) : whole;
     try {
       for (const [slot, { held: x, per }] of held) slots[slot] = await x.take(within(range, per));
-      const next = scope(() => {
-        const part = range ? windowed(wholeGrad, range) : wholeGrad;
-        const grad = scale ? widened(part, scale) : part;
-        return this.optimizer.step({ name, role, size, param, grad, slots, scalars });
-      });
+      const next = nextOf(this.optimizer, entry, { param, wholeGrad, slots, range }, numbers);
       if (range) {
         copyInto(next.param, param);
         next.param.dispose();
-      } else if (next.param !== whole) whole.assign(next.param);
+      } else if (next.param !== whole) settle(next.param, whole);
       for (const [slot, { held: x, per }] of held) {
         const before = slots[slot];
         if (before === undefined) continue;
@@ -255,6 +247,7 @@ export class OptimizerState implements Disposable {
   }
 
   dispose(): void {
+    for (const replay of Object.values(this.#replays)) replay.dispose();
     this.#place.dispose();
   }
   [Symbol.dispose](): void {

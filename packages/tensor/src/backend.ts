@@ -71,6 +71,30 @@ export type PrimitiveKernels<B = any> = {
   ) => void;
 };
 
+/** Values of a buffer that lie in memory which is no burden to the backend, such as the host's, until they are wanted again. */
+export interface Parked<B = any> {
+  /** Begins to bring the values into a buffer of the same spec, beside other work where that is possible. Called once. */
+  fetch(into: B): void;
+  /** What is queued after this finds the values in that buffer. */
+  arrive(): void;
+  /** Gives up the parked values, exactly once, fetched or not. */
+  drop(): void;
+}
+
+/** Recording work that repeats, and replaying it in one go. */
+export interface Graphs<B = any> {
+  /**
+   * What `fn` gives. A backend may record what `fn` queues when it sees a key for the second time with inputs of the same
+   * dtypes and shapes, and replay that from then on without calling `fn`, after copying the inputs to where the recorded
+   * ones lie. So `fn` depends on nothing but the values of `inputs`, and of tensors whose place never changes; it uploads
+   * nothing and reads nothing. Each view that `fn` returns, and each that comes back, carries one reference to its storage.
+   * What a replay gives is never exclusive. The next run, of any key, finds it whole among its inputs, and may overwrite it.
+   */
+  run(key: string, inputs: readonly View<B>[], fn: () => readonly View<B>[]): readonly View<B>[];
+  /** The key will not come again: what was recorded of it may go. */
+  forget?(key: string): void;
+}
+
 /** What a backend author writes. `B` is whatever the backend calls a buffer: a typed array, a device pointer, a cell with a tf.Tensor. */
 export interface Backend<B = any> {
   readonly name: string;
@@ -95,6 +119,13 @@ export interface Backend<B = any> {
   write(buffer: B, spec: Spec, data: DataOf[DType]): void;
   /** The only wait in the contract. The result is a copy. */
   read(buffer: B, spec: Spec): Promise<ArrayBuffer>;
+  /**
+   * Copies a buffer away, as it is after all that was queued so far. The caller may free it at once: its memory is not used
+   * anew before the copy is made. Absent where buffers are in the host's memory anyway.
+   */
+  park?(buffer: B, spec: Spec): Parked<B>;
+  /** Absent where there is nothing to win by replaying. */
+  readonly graphs?: Graphs<B>;
   /** Releases what the backend itself holds (threads, pools, device memory). */
   dispose?(): void;
 }

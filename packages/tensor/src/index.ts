@@ -2,6 +2,8 @@ export type {
   Backend,
   BinaryKind,
   CompareKind,
+  Graphs,
+  Parked,
   PrimitiveKernels,
   Primitives,
   ReduceKind,
@@ -15,9 +17,10 @@ export { type MemoryStats, memory, Storage, Temps } from "./memory.ts";
 export * from "./op.ts";
 export * from "./philox.ts";
 export { P } from "./prims.ts";
+export { Replay } from "./replay.ts";
 export { type Call, type Results, run, type Tensors } from "./run.ts";
 export { scope } from "./scope.ts";
-export { checkpoint, type ValueAndGrad, valueAndGrad } from "./tape.ts";
+export { type CheckpointOptions, checkpoint, type ValueAndGrad, valueAndGrad } from "./tape.ts";
 export {
   type Axes,
   type HostData,

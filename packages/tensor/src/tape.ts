@@ -1,3 +1,4 @@
+import { type Aside, hold } from "./aside.ts";
 import type { View } from "./backend.ts";
 import type { DType, FloatDType } from "./dtype.ts";
 import { FtError } from "./error.ts";
@@ -70,6 +71,8 @@ export interface Edge {
 
 export class Tape {
   readonly nodes: Node[] = [];
+  /** inputs of checkpoints that were set aside, in the order of the forward */
+  readonly aside: Aside[] = [];
   /** whether cheap outputs are made again in the backward; inside checkpoint() they were just made, and soon go */
   readonly remakes: boolean;
   /** inside checkpoint(): ops run, nothing is recorded */
@@ -182,6 +185,12 @@ function seed(loss: Tensor, edge: Edge): void {
   temps.free();
 }
 
+/** How checkpoint() keeps its input. */
+export interface CheckpointOptions {
+  /** The input lies in the host's memory until the backward, where the backend can: one layer's is on the card, not all. */
+  readonly offload?: boolean;
+}
+
 /**
  * `fn(x)` that keeps nothing but `x`: the backward runs `fn` again (Chen et al. 2016, "Training deep nets with
  * sublinear memory cost"). Bitwise equal to not doing so. Tensors that `fn` closes over must stay alive until then.
@@ -189,6 +198,7 @@ function seed(loss: Tensor, edge: Edge): void {
 export function checkpoint<D extends DType, A extends Axes, E extends DType, B extends Axes>(
   fn: (x: Tensor<D, A>) => Tensor<E, B>,
   x: Tensor<D, A>,
+  { offload = false }: CheckpointOptions = {},
 ): Tensor<E, B> {
   const outer = current;
   if (outer === undefined || outer.paused) return scope(() => fn(x));
@@ -202,14 +212,15 @@ export function checkpoint<D extends DType, A extends Axes, E extends DType, B e
   }
   if (!outer.touched) return y;
 
-  const { view, dtype, axes, edge } = x;
-  view.storage.retain();
+  const { dtype, axes, edge } = x;
+  const held = hold(x.view, offload ? outer.aside : undefined);
   const back = (node: Node): void => {
     const grad = node.grads.get("y");
     if (grad === undefined) return;
     const inner = new Tape(false);
     const leaf = new Node("checkpoint input");
     try {
+      const view = held.view();
       scope(() => {
         view.storage.retain();
         const again = recordingOn(inner, () => fn(new Tensor(view, dtype, axes, edge && { node: leaf, out: "x" })));
@@ -223,7 +234,7 @@ export function checkpoint<D extends DType, A extends Axes, E extends DType, B e
       leaf.drop();
     }
   };
-  const node = new Node("checkpoint", back, () => view.storage.release());
+  const node = new Node("checkpoint", back, () => held.drop());
   outer.nodes.push(node);
   y.edge = { node, out: "y" };
   return y;

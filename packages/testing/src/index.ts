@@ -11,3 +11,4 @@ export type { CaseInputs, CaseSize, OpCase } from "./ops/op-case.ts";
 export { opCases } from "./ops/op-cases.ts";
 export { project } from "./project.ts";
 export { type Random, randomFrom } from "./random.ts";
+export { type Replaying, replaying } from "./replaying.ts";

@@ -20,8 +20,12 @@ export interface StepEvent {
   /** sum of token losses over the step's window divided by its target tokens, in nats */
   readonly loss: number;
   readonly learningRate: number;
-  /** global norm before clipping */
+  /** global norm before clipping, without the loss's scale; not finite where the step was left out */
   readonly gradNorm: number;
+  /** the scale that the loss was multiplied with; absent without loss scaling */
+  readonly lossScale?: number;
+  /** Under that scale a gradient was not finite: nothing was changed but the scale, which is smaller from the next step on. */
+  readonly skipped?: true;
   /** positions with a loss */
   readonly targetTokens: number;
   /** positions that are not padding */

@@ -11,16 +11,19 @@ export type {
   TrainEvent,
   WarningEvent,
 } from "./events.ts";
-export { type WindowResult, windowGradients } from "./gradients.ts";
+export { type WindowHooks, type WindowResult, windowGradients } from "./gradients.ts";
 export { type Consumer, watched } from "./log/consumer.ts";
 export { metricsLog } from "./log/metrics.ts";
 export { type ProgressOptions, type ProgressStream, progressLog } from "./log/progress.ts";
 export { tensorBoardLog } from "./log/tensorboard.ts";
+export type { LossScaleOptions, LossScaleState } from "./loss-scale.ts";
 export type {
   BatchSource,
   CheckpointOptions,
   EarlyStoppingOptions,
   EvaluateOptions,
+  Inputs,
+  LossOf,
   MicroBatchAt,
   TrainBatch,
   TrainOptions,

@@ -1,6 +1,7 @@
 import type { AnyOptimizer, Placement, Role, Schedule } from "@ft/optim";
 import { FtError, type Parameter, type Tensor, type WideDType } from "@ft/tensor";
 import type { Evaluation } from "./events.ts";
+import { checkLossScale, type LossScaleOptions } from "./loss-scale.ts";
 
 /** What the loop must know of a micro-batch; everything else in it is between the batch source and the loss. */
 export interface TrainBatch {
@@ -62,12 +63,26 @@ export interface MicroBatchAt {
   readonly draw: number;
 }
 
+/** A micro-batch on the backend, by any names; a Batch of @ft/models is one. */
+export type Inputs<I> = { readonly [K in keyof I]: Tensor };
+
+/** How the loss of a micro-batch comes about. */
+export interface LossOf<B extends TrainBatch, I extends Inputs<I>> {
+  /**
+   * The SUM of the token losses of a micro-batch, 0-d. The loop divides it by the target tokens of the whole window. With
+   * `upload` it may be recorded on a backend that can, and replayed for later micro-batches of the same shapes: then it
+   * depends on nothing but the values of `inputs`, the shapes in `batch`, and tensors whose place never changes, such as
+   * weights and the adapters' step.
+   */
+  readonly loss: (batch: B, inputs: I) => Tensor<WideDType, readonly []>;
+  /** Brings a micro-batch to the backend, for the loss to read; the loop frees it. Absent: the loss does it, and gets no inputs. */
+  readonly upload?: (batch: B) => I;
+}
+
 /** Everything that train() is told. */
-export interface TrainOptions<B extends TrainBatch> {
+export interface TrainOptions<B extends TrainBatch, I extends Inputs<I> = {}> extends LossOf<B, I> {
   /** what is trained, by the checkpoint's own names; the loss holds these very tensors */
   readonly parameters: ReadonlyMap<string, Parameter>;
-  /** The SUM of the token losses of a micro-batch, 0-d. The loop divides it by the target tokens of the whole window. */
-  readonly loss: (batch: B) => Tensor<WideDType, readonly []>;
   readonly batches: BatchSource<B>;
   readonly optimizer: AnyOptimizer;
   /** where the optimizer's slots lie between steps: "device" (as if absent), "host", or a file in the folder that is named */
@@ -80,6 +95,11 @@ export interface TrainOptions<B extends TrainBatch> {
   readonly accumulation?: number;
   /** largest global norm of the gradients; absent: not clipped */
   readonly clipNorm?: number;
+  /**
+   * Differentiates the loss times a scale, so that small gradients do not vanish in f16, and looks for the largest scale
+   * that goes: a step whose gradients are not finite is left out and the scale halved. Absent: such a gradient is an error.
+   */
+  readonly lossScale?: LossScaleOptions;
   readonly evaluate?: EvaluateOptions;
   readonly earlyStopping?: EarlyStoppingOptions;
   readonly checkpoint?: CheckpointOptions;
@@ -94,8 +114,14 @@ export interface TrainOptions<B extends TrainBatch> {
   readonly role?: (name: string, shape: readonly number[]) => Role;
 }
 
+/** Whether small updates of a parameter would be lost in its rounding. */
+function swallows(dtype: Parameter["dtype"], { keepsMasters, roundsStochastically }: AnyOptimizer): boolean {
+  if (keepsMasters) return false;
+  return dtype === "f16" || (dtype === "bf16" && !roundsStochastically);
+}
+
 /** Throws code "config", naming the option, when the options contradict each other or are out of range. */
-export function checkOptions<B extends TrainBatch>(options: TrainOptions<B>): void {
+export function checkOptions<B extends TrainBatch, I extends Inputs<I>>(options: TrainOptions<B, I>): void {
   const count = (name: string, value: number | undefined): void => {
     if (value !== undefined && (!Number.isSafeInteger(value) || value < 1))
       throw new FtError("config", `${name} is ${value}`, "give a whole number of at least 1");
@@ -104,12 +130,14 @@ export function checkOptions<B extends TrainBatch>(options: TrainOptions<B>): vo
   if (parameters.size === 0)
     throw new FtError("config", "there are no parameters to train", "pass the trainable parameters of the model");
   for (const [name, { dtype }] of parameters)
-    if ((dtype === "bf16" || dtype === "f16") && !optimizer.keepsMasters)
+    if (swallows(dtype, optimizer))
       throw new FtError(
         "config",
         `${name} is ${dtype}: most updates of a fine-tune are smaller than its spacing and would be lost`,
-        `train f32 weights, loadModel(path, { backend, weights: "f32" }), or let the optimizer keep f32 masters, withMasterWeights(${optimizer.name})`,
+        `train f32 weights, loadModel(path, { backend, weights: "f32" }), or let the optimizer keep f32 masters, withMasterWeights(${optimizer.name})${dtype === "bf16" ? `, or round by chance, withStochasticRounding(${optimizer.name})` : ""}`,
       );
+  if (options.upload === undefined && options.loss.length > 1)
+    throw new FtError("config", "the loss takes inputs, and nothing uploads them", "give `upload` beside `loss`");
   if (options.maxSteps === undefined && options.epochs === undefined)
     throw new FtError("config", "neither maxSteps nor epochs is given", "say how long to train");
   count("maxSteps", options.maxSteps);
@@ -126,6 +154,7 @@ export function checkOptions<B extends TrainBatch>(options: TrainOptions<B>): vo
     throw new FtError("config", "earlyStopping without evaluate", "evaluate on held-out rows, or drop earlyStopping");
   if (options.clipNorm !== undefined && !(options.clipNorm > 0))
     throw new FtError("config", `clipNorm is ${options.clipNorm}`, "give a number above 0, or leave it out");
+  if (options.lossScale) checkLossScale(options.lossScale);
   if (options.resume && !checkpoint)
     throw new FtError("config", "resume without checkpoint", "say where the checkpoints are");
   if (!Number.isSafeInteger(batches.perEpoch) || batches.perEpoch < 1)

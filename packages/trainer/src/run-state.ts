@@ -1,8 +1,9 @@
+import type { LossScaleState } from "./loss-scale.ts";
 import type { EarlyStoppingOptions } from "./options.ts";
 
 /** Where a run stands between two optimizer steps, apart from weights and slots. Plain data: it goes into state.json. */
 export interface RunState {
-  /** optimizer steps done */
+  /** optimizer steps done, those left out by loss scaling among them */
   readonly step: number;
   /** micro-batches done: the cursor into the data, and the next dropout draw */
   readonly microBatches: number;
@@ -14,6 +15,8 @@ export interface RunState {
   readonly improvedTo?: number;
   /** evaluations since then */
   readonly stale: number;
+  /** present under loss scaling */
+  readonly lossScale?: LossScaleState;
 }
 
 export const initialState: RunState = { step: 0, microBatches: 0, stale: 0 };

@@ -1,12 +1,13 @@
 import { clipFactor, globalNorm, OptimizerState } from "@ft/optim";
-import { type Backend, FtError } from "@ft/tensor";
+import { type Backend, FtError, Replay } from "@ft/tensor";
 import { listCheckpoints, rotate } from "./checkpoint/folder.ts";
 import { restore } from "./checkpoint/load.ts";
 import type { CheckpointMeta } from "./checkpoint/meta.ts";
 import { saveCheckpoint } from "./checkpoint/save.ts";
-import type { CheckpointEvent, EndReason, EvalEvent, Evaluation, TrainEvent } from "./events.ts";
+import type { CheckpointEvent, EndReason, EvalEvent, Evaluation, StepEvent, TrainEvent } from "./events.ts";
 import { showRows, windowGradients } from "./gradients.ts";
-import { checkOptions, type EvaluateOptions, type TrainBatch, type TrainOptions } from "./options.ts";
+import { afterGoodStep, afterOverflow, initialLossScale, type LossScaleState, lossScaling } from "./loss-scale.ts";
+import { checkOptions, type EvaluateOptions, type Inputs, type TrainBatch, type TrainOptions } from "./options.ts";
 import { peakMemory } from "./peak-memory.ts";
 import { evaluated, initialState, type RunState } from "./run-state.ts";
 import { countSteps, windowAt } from "./window.ts";
@@ -17,27 +18,40 @@ import { countSteps, windowAt } from "./window.ts";
  * Errors: "config" (options, or a resume under other ones), "exists" (checkpoints of another run), "numeric" (a loss,
  * gradient or weight that is not finite: no step is taken on it), "io" (disk), "format" (all checkpoints damaged).
  */
-export async function* train<B extends TrainBatch>(
-  options: TrainOptions<B>,
+export async function* train<B extends TrainBatch, I extends Inputs<I> = {}>(
+  options: TrainOptions<B, I>,
 ): AsyncGenerator<TrainEvent, void, undefined> {
   checkOptions(options);
   const { optimizer, parameters, role, optimizerPlacement: placement } = options;
   const slots = new OptimizerState(optimizer, parameters, { ...(role && { role }), ...(placement && { placement }) });
+  const recording = new Replay("micro-batch");
   try {
-    yield* loop(options, slots);
+    yield* loop(options, { slots, recording });
   } finally {
+    recording.dispose();
     slots.dispose();
   }
 }
 
-async function* loop<B extends TrainBatch>(
-  options: TrainOptions<B>,
-  slots: OptimizerState,
+/** What a run holds beside the parameters. */
+interface Held {
+  readonly slots: OptimizerState;
+  readonly recording: Replay;
+}
+
+async function* loop<B extends TrainBatch, I extends Inputs<I>>(
+  options: TrainOptions<B, I>,
+  held: Held,
 ): AsyncGenerator<TrainEvent, void, undefined> {
+  const { slots } = held;
   const { checkpoint, earlyStopping, evaluate, signal } = options;
   const totalSteps = countSteps({ ...options, perEpoch: options.batches.perEpoch });
   const aborted = (): boolean => signal?.aborted === true;
-  let state: RunState = initialState;
+  const beginning: RunState = {
+    ...initialState,
+    ...(options.lossScale && { lossScale: initialLossScale(options.lossScale) }),
+  };
+  let state = beginning;
   let savedStep: number | undefined;
 
   const save = async function* (): AsyncGenerator<CheckpointEvent, void, undefined> {
@@ -53,7 +67,7 @@ async function* loop<B extends TrainBatch>(
   let resumedFrom: string | undefined;
   if (checkpoint && options.resume) {
     const restored = await restore(checkpoint.dir, metaOf(options, state), options.parameters, slots);
-    state = restored.meta?.state ?? initialState;
+    state = restored.meta?.state ?? beginning;
     resumedFrom = restored.path;
     savedStep = restored.path === undefined ? undefined : state.step;
     warnings = restored.warnings;
@@ -95,19 +109,19 @@ async function* loop<B extends TrainBatch>(
       yield { type: "end", step, reason, ...best, memory: peakMemory(backendOf(options)) };
       return;
     }
-    const stepped = await takeStep(options, slots, state, aborted);
+    const stepped = await takeStep(options, held, state, aborted);
     if (stepped === "aborted") continue;
     if (FtError.is(stepped)) {
       // No step was taken, so what is here is the last good state.
       yield* save();
       throw stepped;
     }
-    state = { ...state, step: stepped.step, microBatches: stepped.microBatches };
+    state = stepped.state;
     yield stepped.event;
   }
 }
 
-function backendOf<B extends TrainBatch>({ parameters }: TrainOptions<B>): Backend {
+function backendOf<B extends TrainBatch, I extends Inputs<I>>({ parameters }: TrainOptions<B, I>): Backend {
   for (const { backend } of parameters.values()) return backend;
   throw new FtError("config", "there are no parameters to train", "pass the trainable parameters of the model");
 }
@@ -116,57 +130,75 @@ function isDue({ every, atStart }: EvaluateOptions, step: number, finished: bool
   return step === 0 ? atStart === true : finished || step % every === 0;
 }
 
-type Stepped = { readonly step: number; readonly microBatches: number; readonly event: TrainEvent };
+type Stepped = { readonly state: RunState; readonly event: StepEvent };
 
-/** One optimizer step, or the reason why none was taken: then nothing has changed. */
-async function takeStep<B extends TrainBatch>(
-  options: TrainOptions<B>,
-  slots: OptimizerState,
+/** One optimizer step, perhaps one that loss scaling leaves out; or the reason why there is none: then nothing has changed. */
+async function takeStep<B extends TrainBatch, I extends Inputs<I>>(
+  options: TrainOptions<B, I>,
+  { slots, recording }: Held,
   state: RunState,
   aborted: () => boolean,
 ): Promise<Stepped | FtError | "aborted"> {
   const { batches, parameters, clipNorm } = options;
   const started = performance.now();
   const step = state.step + 1;
+  const { scale = 1, skipped = 0 } = state.lossScale ?? {};
   const window = windowAt(state.microBatches, batches.perEpoch, options.accumulation ?? 1);
   const members: B[] = [];
   for (let i = 0; i < window.size; i++) members.push(await batches.batchAt(window.from + i));
   const before = (micro: number): void => options.beforeMicroBatch?.({ step, micro, draw: window.from + micro });
-  const result = await windowGradients(parameters, options.loss, members, { before, aborted });
+  const result = await windowGradients(parameters, options, members, { before, aborted, recording, scale });
   if (result === undefined) return "aborted";
 
   const { grads } = result;
   try {
     const bad = result.losses.findIndex((loss) => !Number.isFinite(loss));
     if (bad >= 0) return notFinite(step, `the loss is ${result.losses[bad]}`, members.slice(bad, bad + 1));
-    const { norm, nonFinite } = await globalNorm(grads);
-    if (nonFinite.length > 0)
+    const { norm: scaledNorm, nonFinite } = await globalNorm(grads);
+    const norm = scaledNorm / scale;
+    const overflow = nonFinite.length > 0;
+    const lossScale = nextLossScale(options, state, overflow);
+    if (overflow && lossScale === undefined)
       return notFinite(step, `the gradient of ${nonFinite.slice(0, 3).join(", ")} is not finite`, members);
     const learningRate = options.schedule.learningRate(step);
     if (!Number.isFinite(learningRate))
       throw new FtError("config", `the learning rate of step ${step} is ${learningRate}`, "check the schedule");
-    const gradScale = clipNorm === undefined ? undefined : clipFactor(norm, clipNorm);
-    await slots.step(grads, { step, lr: learningRate, ...(gradScale !== undefined && { gradScale }) });
+    const clip = clipNorm === undefined ? undefined : clipFactor(norm, clipNorm);
+    const gradScale = state.lossScale ? (clip ?? 1) / scale : clip;
+    const at = { step: step - skipped, lr: learningRate, ...(gradScale !== undefined && { gradScale }) };
+    if (!overflow) await slots.step(grads, at);
 
     const microBatches = state.microBatches + window.size;
     const seconds = (performance.now() - started) / 1000;
     const tokens = members.reduce((sum, batch) => sum + tokensOf(batch), 0);
-    const event: TrainEvent = {
+    const event: StepEvent = {
       type: "step",
       step,
       epoch: microBatches / batches.perEpoch,
       loss: result.losses.reduce((sum, loss) => sum + loss, 0),
       learningRate,
       gradNorm: norm,
+      ...(state.lossScale && { lossScale: scale }),
+      ...(overflow && { skipped: true }),
       targetTokens: members.reduce((sum, batch) => sum + batch.targetTokens, 0),
       tokens,
       tokensPerSecond: tokens / seconds,
       seconds,
     };
-    return { step, microBatches, event };
+    return { state: { ...state, step, microBatches, ...(lossScale && { lossScale }) }, event };
   } finally {
     for (const grad of grads.values()) grad.dispose();
   }
+}
+
+/** The scale after a step; undefined without one, and where an overflow is an error. */
+function nextLossScale<B extends TrainBatch, I extends Inputs<I>>(
+  { lossScale: options }: TrainOptions<B, I>,
+  { lossScale }: RunState,
+  overflow: boolean,
+): LossScaleState | undefined {
+  if (options === undefined || lossScale === undefined) return undefined;
+  return overflow ? afterOverflow(lossScale, options) : afterGoodStep(lossScale, options);
 }
 
 function notFinite(step: number, what: string, members: readonly TrainBatch[]): FtError {
@@ -201,8 +233,11 @@ async function runEvaluation(
   return { metrics, seconds: (performance.now() - started) / 1000 };
 }
 
-function metaOf<B extends TrainBatch>(options: TrainOptions<B>, state: RunState): CheckpointMeta {
-  const { schedule, batches, optimizer, accumulation = 1, clipNorm, identity } = options;
+function metaOf<B extends TrainBatch, I extends Inputs<I>>(
+  options: TrainOptions<B, I>,
+  state: RunState,
+): CheckpointMeta {
+  const { schedule, batches, optimizer, accumulation = 1, clipNorm, identity, lossScale } = options;
   return {
     version: 1,
     state,
@@ -213,6 +248,7 @@ function metaOf<B extends TrainBatch>(options: TrainOptions<B>, state: RunState)
       accumulation,
       "micro-batches per epoch": batches.perEpoch,
       ...(clipNorm !== undefined && { clipNorm }),
+      ...(lossScale && { lossScale: Object.values(lossScaling(lossScale)).join(", ") }),
     },
   };
 }

@@ -1,7 +1,7 @@
 import type { Backend, FloatDType, Parameter, Tensor, WideDType } from "@ft/tensor";
 import { f32ToBf16, parameter, philox, philoxNormal, philoxPermutation, scalar, tensor } from "@ft/tensor";
 import { dropout, embedding, linear, linearCrossEntropy } from "@ft/tensor/ops";
-import type { BatchSource, TrainBatch } from "../src/index.ts";
+import type { BatchSource, LossOf, TrainBatch } from "../src/index.ts";
 
 export const vocab = 12;
 const hidden = 8;
@@ -14,10 +14,19 @@ export interface TinyBatch extends TrainBatch {
   readonly segments: Int32Array<ArrayBuffer>;
 }
 
+type Grid = Tensor<"i32", readonly ["batch", "seq"]>;
+
+export interface TinyInputs {
+  readonly ids: Grid;
+  readonly wanted: Grid;
+}
+
 /** A bigram model with one dropped-out hidden layer: enough to have several parameters, padding and randomness. */
 export interface Tiny {
   readonly parameters: ReadonlyMap<string, Parameter>;
   readonly loss: (batch: TinyBatch) => Tensor<WideDType, readonly []>;
+  /** The same for a loss that uploads nothing itself; holds a tensor of its own for the draw. */
+  uploading(): Required<LossOf<TinyBatch, TinyInputs>>;
   setDraw(draw: number): void;
   /** all weights, one after the other */
   values(): Promise<Float32Array>;
@@ -43,20 +52,29 @@ export function tinyModel(backend: Backend, seed = 1, dropoutRate = 0, dtype: "f
     ["lm_head.weight", head],
   ]);
   let draw = 0;
+  let held: Tensor<"i32", readonly []> | undefined;
+  const upload = ({ batch, seq, tokens, targets }: TinyBatch): TinyInputs => ({
+    ids: tensor(backend, "i32", ["batch", "seq"], [batch, seq], tokens),
+    wanted: tensor(backend, "i32", ["batch", "seq"], [batch, seq], targets),
+  });
+  const loss = (_: TinyBatch, { ids, wanted }: TinyInputs): Tensor<WideDType, readonly []> => {
+    const x = dropout(embedding(table, ids, "f32"), held ?? scalar(backend, "i32", draw), {
+      rate: dropoutRate,
+      seed: 11,
+      stream: 99,
+    });
+    return linearCrossEntropy(linear(x, up, bias), head, wanted, { chunk: 64 }).loss;
+  };
   return {
     parameters,
-    loss({ batch, seq, tokens, targets }) {
-      const ids = tensor(backend, "i32", ["batch", "seq"], [batch, seq], tokens);
-      const wanted = tensor(backend, "i32", ["batch", "seq"], [batch, seq], targets);
-      const x = dropout(embedding(table, ids, "f32"), scalar(backend, "i32", draw), {
-        rate: dropoutRate,
-        seed: 11,
-        stream: 99,
-      });
-      return linearCrossEntropy(linear(x, up, bias), head, wanted, { chunk: 64 }).loss;
+    loss: (batch) => loss(batch, upload(batch)),
+    uploading() {
+      held ??= scalar(backend, "i32", draw);
+      return { loss, upload };
     },
     setDraw: (next) => {
       draw = next;
+      if (held) backend.write(held.view.storage.buffer, held.view, Int32Array.of(next));
     },
     async values() {
       const all: number[] = [];
@@ -64,6 +82,7 @@ export function tinyModel(backend: Backend, seed = 1, dropoutRate = 0, dtype: "f
       return Float32Array.from(all);
     },
     dispose: () => {
+      held?.dispose();
       for (const param of parameters.values()) param.dispose();
     },
   };

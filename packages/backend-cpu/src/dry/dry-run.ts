@@ -30,6 +30,7 @@ export interface DryRun {
   readonly context: CpuContext;
   alloc(spec: Spec): CpuBuffer;
   adopt(spec: Spec, data: DataOf[DType]): CpuBuffer;
+  part(buffer: CpuBuffer, spec: Spec, start: number, count: number): CpuBuffer;
   free(buffer: CpuBuffer): void;
   /** bytes that buffers would hold now: in use, work arrays of kernels included, and kept for reuse */
   held(): { readonly live: number; readonly idle: number };
@@ -84,6 +85,7 @@ export function dryRun(options: DryOptions, { maker, call }: DryHooks): DryRun {
     context: createContext(pool, threads, library, products),
     alloc: (spec) => pool.take(spec),
     adopt: (spec, data) => pool.adopt(spec, data),
+    part: (buffer, _spec, start, count) => buffer.subarray(start, start + count),
     free: (buffer) => pool.give(buffer),
     held: () => ({ live: pool.liveBytes, idle: pool.idleBytes }),
   };

@@ -1,5 +1,6 @@
-import { FtError, philox, tensor } from "@ft/tensor";
+import { philox, tensor } from "@ft/tensor";
 import type { CausalLm } from "../causal-lm.ts";
+import { checkPrompt } from "./check-prompt.ts";
 import { checkSampling, type SamplingOptions, sampleToken } from "./sample.ts";
 
 /** How generate() picks tokens and when it stops. */
@@ -13,8 +14,8 @@ export interface GenerateOptions extends SamplingOptions {
   readonly signal?: AbortSignal;
 }
 
-/** stream of the random numbers that sampling draws from */
-const samplingStream = 0x67656e;
+/** stream of the random numbers that sampling draws from: row r of a batch takes number r */
+export const samplingStream = 0x67656e;
 
 /**
  * Continues `prompt`, one token id at a time, over a key/value cache. Ends at a stop id, after maxNewTokens, or where the
@@ -43,23 +44,4 @@ export async function* generate(
     yield next;
     ids = [next];
   }
-}
-
-function checkPrompt(model: CausalLm, prompt: readonly number[]): void {
-  const { maxPositions, vocabSize } = model.config;
-  if (prompt.length === 0)
-    throw new FtError("input", "[generate] the prompt has no tokens", "pass at least one, such as the model's BOS");
-  if (prompt.length >= maxPositions)
-    throw new FtError(
-      "input",
-      `[generate] the prompt has ${prompt.length} tokens, the model's context ${maxPositions}`,
-      "shorten the prompt",
-    );
-  const strange = prompt.find((id) => !Number.isSafeInteger(id) || id < 0 || id >= vocabSize);
-  if (strange !== undefined)
-    throw new FtError(
-      "input",
-      `[generate] token ${strange} is not in the vocabulary of ${vocabSize}`,
-      "use the tokenizer that belongs to the model",
-    );
 }

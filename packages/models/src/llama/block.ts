@@ -4,9 +4,9 @@ import { add, mergeLast, rmsNorm, rope, splitLast, swiglu } from "@ft/tensor/ops
 import type { LlamaConfig } from "../config/llama-config.ts";
 import { type Projection, projections } from "./names.ts";
 
-export type Hidden = Tensor<WideDType, readonly ["batch", "seq", "hidden"]>;
-export type Query = Tensor<WideDType, readonly ["batch", "seq", "head", "headDim"]>;
-export type KeyValue = Tensor<WideDType, readonly ["batch", "seq", "kvHead", "headDim"]>;
+export type Hidden = Tensor<FloatDType, readonly ["batch", "seq", "hidden"]>;
+export type Query = Tensor<FloatDType, readonly ["batch", "seq", "head", "headDim"]>;
+export type KeyValue = Tensor<FloatDType, readonly ["batch", "seq", "kvHead", "headDim"]>;
 export type Positions = Tensor<"i32", readonly ["batch", "seq"]>;
 export type Frequencies = Tensor<WideDType, readonly ["frequency"]>;
 
@@ -64,8 +64,8 @@ export class LlamaBlock {
 
   #project(
     path: Projection,
-    x: Tensor<WideDType, readonly ["batch", "seq", string]>,
-  ): Tensor<WideDType, readonly ["batch", "seq", "out"]> {
+    x: Tensor<FloatDType, readonly ["batch", "seq", string]>,
+  ): Tensor<FloatDType, readonly ["batch", "seq", "out"]> {
     return this.#linears[path].apply(x).as("batch", "seq", "out");
   }
 

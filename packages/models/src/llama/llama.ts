@@ -10,14 +10,26 @@ import {
   tensor,
   type WideDType,
 } from "@ft/tensor";
-import { attention, cachedAttention, embedding, linear, linearCrossEntropy, rmsNorm, slice } from "@ft/tensor/ops";
+import {
+  attention,
+  cachedAttention,
+  cast,
+  embedding,
+  linear,
+  linearCrossEntropy,
+  rmsNorm,
+  slice,
+} from "@ft/tensor/ops";
 import type { Batch } from "../batch.ts";
-import type { CausalLm, LossOptions } from "../causal-lm.ts";
+import type { CausalLm, Checkpointing, LossOptions } from "../causal-lm.ts";
 import type { LlamaConfig } from "../config/llama-config.ts";
-import { KvCache } from "../kv-cache.ts";
-import type { Attend, Frequencies, Hidden, LlamaBlock, Positions } from "./block.ts";
+import { KvCache, type Places } from "../kv-cache.ts";
+import type { Attend, Frequencies, Hidden, LlamaBlock } from "./block.ts";
+import { lastRows } from "./last-rows.ts";
 import { type Projection, projections } from "./names.ts";
+import { widened } from "./widened.ts";
 
+type Scores = Tensor<WideDType, readonly ["batch", "last", "vocab"]>;
 type Table = Parameter<FloatDType, readonly ["vocab", "hidden"]>;
 
 export interface LlamaParts {
@@ -38,10 +50,10 @@ export class Llama implements CausalLm {
   readonly config: LlamaConfig;
   readonly backend: Backend;
   /** what activations are computed in */
-  readonly dtype: WideDType;
+  readonly dtype: FloatDType;
   readonly #parts: LlamaParts;
 
-  constructor(config: LlamaConfig, backend: Backend, dtype: WideDType, parts: LlamaParts) {
+  constructor(config: LlamaConfig, backend: Backend, dtype: FloatDType, parts: LlamaParts) {
     this.config = config;
     this.backend = backend;
     this.dtype = dtype;
@@ -92,7 +104,7 @@ export class Llama implements CausalLm {
   }
 
   logits(batch: Batch): Tensor<WideDType, readonly ["batch", "seq", "vocab"]> {
-    return scope(() => linear(this.#hidden(batch, false), this.#parts.head).as("batch", "seq", "vocab"));
+    return scope(() => widened(linear(this.#hidden(batch, false), this.#parts.head).as("batch", "seq", "vocab")));
   }
 
   createCache(batch: number, capacity: number): KvCache {
@@ -105,29 +117,51 @@ export class Llama implements CausalLm {
     return new KvCache(this.backend, this.config, this.dtype, batch, capacity);
   }
 
-  advance(
-    ids: Tensor<"i32", readonly ["batch", "seq"]>,
-    cache: KvCache,
-  ): Tensor<WideDType, readonly ["batch", "last", "vocab"]> {
-    const { embedding: table, blocks, norm, head, frequencies } = this.#parts;
-    const [, count = 0] = ids.shape;
-    cache.reserve(count);
+  advance(ids: Tensor<"i32", readonly ["batch", "seq"]>, cache: KvCache, counts?: readonly number[]): Scores {
+    const [batch = 0, seq = 0] = ids.shape;
+    const own = counts ?? new Array<number>(batch).fill(seq);
+    checkCounts(own, batch, seq);
+    cache.reserve(seq);
     const logits = scope(() => {
-      const start = cache.start();
-      const positions = placesFrom(this.backend, ids.shape, cache.length);
-      let x: Hidden = embedding(table, ids, this.dtype);
-      for (const [i, block] of blocks.entries()) {
-        const attend: Attend = (q, k, v) => {
-          const held = cache.write(i, start, k, v);
-          return cachedAttention(q, held.k, held.v, start, { scale: this.#scale });
-        };
-        x = scope(() => ({ x: block.forward(x, positions, frequencies, attend), kept: cache.layer(i) })).x;
-      }
-      const last = slice(rmsNorm(x, norm, this.config.rmsNormEps), "seq", -1);
-      return { y: linear(last, head).as("batch", "last", "vocab"), kept: cache.tensors() };
+      const places = cache.places(seq);
+      const ragged = own.some((count) => count !== seq) && seq > 1;
+      const ends = Int32Array.from(own, (count, row) => row * seq + Math.max(count, 1) - 1);
+      const last = ragged ? tensor(this.backend, "i32", ["batch"], [batch], ends, { give: true }) : undefined;
+      const next = (): Scores => this.#next(ids, places, last, cache);
+      const one = seq === 1 && this.backend.graphs !== undefined;
+      return { y: one ? this.#replayed(ids, places, cache, next) : next(), kept: cache.tensors() };
     }).y;
-    cache.commit(count);
+    cache.commit(own);
     return logits;
+  }
+
+  /** The same, recorded by a backend that can: every token of a generation is one more run of one function. */
+  #replayed(ids: Tensor, { start, positions }: Places, cache: KvCache, next: () => Scores): Scores {
+    const { results } = cache.replay.over(cache.tensors()).run([ids, start, positions], () => new Map([["y", next()]]));
+    const scores: Tensor<any, any> | undefined = results.get("y");
+    if (scores === undefined) throw new FtError("backend", "[generate] a replay gave no scores", "check the backend");
+    // a copy, since the next token overwrites them
+    return cast(scores, scores.dtype);
+  }
+
+  /** Depends on the host for nothing but shapes: ids, places and `last` are all that differs from token to token. */
+  #next(
+    ids: Tensor<"i32", readonly ["batch", "seq"]>,
+    { start, positions }: Places,
+    last: Tensor<"i32", readonly ["batch"]> | undefined,
+    cache: KvCache,
+  ): Scores {
+    const { embedding: table, blocks, norm, head, frequencies } = this.#parts;
+    let x: Hidden = embedding(table, ids, this.dtype);
+    for (const [i, block] of blocks.entries()) {
+      const attend: Attend = (q, k, v) => {
+        const held = cache.write(i, start, k, v);
+        return cachedAttention(q, held.k, held.v, start, { scale: this.#scale });
+      };
+      x = scope(() => ({ x: block.forward(x, positions, frequencies, attend), kept: cache.layer(i) })).x;
+    }
+    const ends = last ? lastRows(x, last) : slice(x, "seq", -1);
+    return widened(linear(rmsNorm(ends, norm, this.config.rmsNormEps), head).as("batch", "last", "vocab"));
   }
 
   dispose(): void {
@@ -147,14 +181,15 @@ export class Llama implements CausalLm {
   }
 
   /** Final hidden states. Each block is a scope of its own: what the tape does not keep is freed when the block ends. */
-  #hidden(batch: Batch, checkpointing: boolean): Hidden {
+  #hidden(batch: Batch, checkpointing: Checkpointing): Hidden {
     const { embedding: table, blocks, norm, frequencies } = this.#parts;
     const attend: Attend = (q, k, v) => attention(q, k, v, batch.segments, { scale: this.#scale });
     let x: Hidden = embedding(table, batch.tokens, this.dtype);
     for (const block of blocks) {
       const input = x;
       const forward = (h: Hidden): Hidden => block.forward(h, batch.positions, frequencies, attend);
-      x = checkpointing ? checkpoint(forward, input) : scope(() => forward(input));
+      const offload = checkpointing === "offload";
+      x = checkpointing ? checkpoint(forward, input, { offload }) : scope(() => forward(input));
       input.dispose();
     }
     return rmsNorm(x, norm, this.config.rmsNormEps);
@@ -170,8 +205,12 @@ export class Llama implements CausalLm {
   }
 }
 
-/** Positions of new tokens that follow `length` earlier ones, [batch, seq]. */
-function placesFrom(backend: Backend, [batch = 0, seq = 0]: readonly number[], length: number): Positions {
-  const places = Int32Array.from({ length: batch * seq }, (_, i) => length + (i % seq));
-  return tensor(backend, "i32", ["batch", "seq"], [batch, seq], places);
+function checkCounts(counts: readonly number[], batch: number, seq: number): void {
+  const strange = counts.find((count) => !Number.isSafeInteger(count) || count < 0 || count > seq);
+  if (counts.length !== batch || strange !== undefined)
+    throw new FtError(
+      "input",
+      `[generate] counts ${counts.join(", ")} for ids of ${batch} rows and ${seq} places`,
+      "count the tokens of each row that are not padding",
+    );
 }

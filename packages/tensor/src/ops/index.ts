@@ -1,4 +1,5 @@
 export * from "./adam/adam.ts";
+export * from "./adam8bit/adam8bit.ts";
 export * from "./adamw/adamw.ts";
 export * from "./add/add.ts";
 export * from "./attention/attention.ts";

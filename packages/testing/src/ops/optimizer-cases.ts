@@ -1,5 +1,5 @@
 import { type FloatDType, run, type Tensor, wideOf } from "@ft/tensor";
-import { adamOp, adamwOp, lionOp, rmspropOp, sgdOp } from "@ft/tensor/ops";
+import { adam8bitOp, adamOp, adamwOp, lionOp, rmspropOp, sgdOp } from "@ft/tensor/ops";
 import type { HostTensor } from "../host.ts";
 import type { Random } from "../random.ts";
 import { anyShape, type CaseInputs, type CaseSize, normals, number, type OpCase } from "./op-case.ts";
@@ -90,6 +90,66 @@ export const optimizerCases: readonly OpCase[] = [
       const bad = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
       const values = Array.from(grad.values, (g) => (random.chance(0.1) ? random.pick(bad) : g));
       return { ...made, inputs: { ...made.inputs, grad: { ...grad, values } } };
+    },
+  },
+  {
+    name: "adam8bit",
+    op: adam8bitOp,
+    needs: ["u8"],
+    make(random, dtype, of) {
+      const { axes, scalar, param, grad } = stepInputs(random, dtype, of);
+      const { shape } = param;
+      const n = shape.reduce((size, d) => size * d, 1);
+      const codes = (least: number): HostTensor => {
+        return { dtype: "u8", axes, shape, values: random.list(n, () => random.int(least, 255)) };
+      };
+      // a block without moments yet has none of either
+      const blocks = random.list(Math.ceil(n / 256), () => (random.chance(0.1) ? 0 : 0.1 + random.uniform()));
+      const maxima: HostTensor = { dtype: "f32", axes: ["block"], shape: [blocks.length], values: blocks };
+      const at = random.int(1, 50);
+      const attrs = {
+        beta1: 0.9,
+        beta2: 0.999,
+        eps: 1e-8,
+        weightDecay: random.pick([0, 0.1]),
+        order: random.pick(["adam", "adamw", "bitsandbytes"] as const),
+        blockSize: 256,
+      };
+      return {
+        inputs: {
+          param,
+          grad,
+          m: codes(0),
+          mAbsmax: maxima,
+          // squares that are not far below those of m: steps of many times lr would magnify roundings
+          v: codes(192),
+          vAbsmax: maxima,
+          lr: scalar(0.01 * random.uniform()),
+          correction1: scalar(1 - 0.9 ** at),
+          correction2: scalar(1 - 0.999 ** at),
+        },
+        differentiable: [],
+        consumes: ["param", "m", "mAbsmax", "v", "vAbsmax"],
+        axes: { param: axes, mAbsmax: ["block"], vAbsmax: ["block"] },
+        call({ param, grad, m, mAbsmax, v, vAbsmax, lr, correction1, correction2 }) {
+          const moments = { m: m!, mAbsmax: mAbsmax!, v: v!, vAbsmax: vAbsmax! };
+          const next = run(adam8bitOp, {
+            in: {
+              param: param!,
+              grad: grad!,
+              ...moments,
+              lr: lr!,
+              correction1: correction1!,
+              correction2: correction2!,
+            },
+            attrs,
+            axes: { param: axes, m: axes, mAbsmax: ["block"], v: axes, vAbsmax: ["block"] },
+            donate: true,
+          });
+          // a rounding may turn a code over, so that codes are compared where both sides round alike
+          return { param: next.param, mAbsmax: next.mAbsmax, vAbsmax: next.vAbsmax };
+        },
+      };
     },
   },
   {

@@ -69,12 +69,17 @@ function isCount(x: unknown): x is number {
 
 function isState(x: unknown): x is RunState {
   if (!isRecord(x) || !isCount(x.step) || !isCount(x.microBatches) || !isCount(x.stale)) return false;
-  const { best, evaluatedAt, improvedTo } = x;
+  const { best, evaluatedAt, improvedTo, lossScale } = x;
   return (
     (best === undefined || (isRecord(best) && isCount(best.step) && typeof best.loss === "number")) &&
     (evaluatedAt === undefined || isCount(evaluatedAt)) &&
+    (lossScale === undefined || isLossScale(lossScale)) &&
     (improvedTo === undefined || typeof improvedTo === "number")
   );
+}
+
+function isLossScale(x: unknown): boolean {
+  return isRecord(x) && typeof x.scale === "number" && x.scale > 0 && isCount(x.good) && isCount(x.skipped);
 }
 
 function isSchedule(x: unknown): x is CheckpointMeta["schedule"] {

@@ -46,6 +46,7 @@ export function progressLog(options: ProgressOptions = {}): Consumer {
         const facts = [
           `step ${step}/${total}`,
           `loss ${event.loss.toFixed(4)}`,
+          ...(event.skipped ? [`left out, loss scale ${event.lossScale}`] : []),
           `${count(event.tokensPerSecond)} tokens/s`,
           `${duration(left)} left`,
         ].join("  ");

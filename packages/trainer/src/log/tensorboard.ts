@@ -62,6 +62,7 @@ function scalarsOf(event: TrainEvent): { tag: string; value: number }[] {
       { tag: "train/learning_rate", value: event.learningRate },
       { tag: "train/tokens_per_second", value: event.tokensPerSecond },
       { tag: "train/epoch", value: event.epoch },
+      ...(event.lossScale === undefined ? [] : [{ tag: "train/loss_scale", value: event.lossScale }]),
     ];
   if (event.type === "eval")
     return Object.entries(event.metrics).map(([name, value]) => ({ tag: `eval/${name}`, value }));

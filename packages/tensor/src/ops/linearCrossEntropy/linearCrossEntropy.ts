@@ -92,7 +92,8 @@ export const linearCrossEntropyOp: Op<LinearCrossEntropy> = defineOp<LinearCross
     return { out: { loss, count }, saved };
   },
   vjp: (p, { saved: { dx, dWeight }, grad: { loss }, spec }) => ({
-    ...(dx && { x: p.mul(dx, p.cast(loss, dx.dtype)) }),
+    // in wide numbers: in f16 a scaled loss may have a gradient beyond 65,504, which its product with dx is not
+    ...(dx && { x: p.cast(p.mul(p.cast(dx, loss.dtype), loss), dx.dtype) }),
     ...(dWeight && { weight: p.cast(p.mul(dWeight, p.cast(loss, dWeight.dtype)), spec.weight.dtype) }),
   }),
 });

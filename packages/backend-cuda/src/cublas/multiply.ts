@@ -1,0 +1,98 @@
+import type { Address, Product } from "../context.ts";
+import { check, type DriverCalls, made } from "../driver/driver.ts";
+import { checkStatus, created, loadCublasLt } from "./abi.ts";
+import { makePlan, type Plan, planKey } from "./plan.ts";
+
+/** What the library may work in. */
+export const workspaceBytes: number = 64 << 20;
+/** algorithms that are tried when a plan is tuned */
+const tried = 8;
+const repetitions = 3;
+
+/** What products need of the backend. */
+export interface MultiplyHost {
+  /** the file of libcublasLt */
+  readonly path: string;
+  readonly stream: bigint;
+  readonly workspace: Address;
+  readonly deterministic: boolean;
+  /** time several algorithms at the first use of a plan, and keep the fastest */
+  readonly tune: boolean;
+  readonly driver: DriverCalls;
+  readonly capturing: () => boolean;
+}
+
+/** The function behind `CudaContext.multiply`: cuBLASLt, with a plan kept for each shape. */
+export function createMultiply({
+  path,
+  stream,
+  workspace,
+  tune,
+  driver,
+  capturing,
+}: MultiplyHost): (product: Product) => void {
+  const lt = loadCublasLt(path);
+  const handle = created("start", lt.create);
+  const plans = new Map<string, Plan>();
+  const [alpha, beta] = [new Float64Array(new ArrayBuffer(8)), new Float64Array(new ArrayBuffer(8))];
+  const [alpha32, beta32] = [new Float32Array(new ArrayBuffer(8)), new Float32Array(new ArrayBuffer(8))];
+
+  const queue = (plan: Plan, { a, b, out, alpha: by = 1, beta: onto = 0 }: Product, algorithm: Uint8Array): number => {
+    const wide = a.dtype === "f64";
+    const [scale, add] = wide ? [alpha, beta] : [alpha32, beta32];
+    scale[0] = by;
+    add[0] = onto;
+    return lt.multiply(
+      handle,
+      plan.product,
+      scale,
+      b.at,
+      plan.a,
+      a.at,
+      plan.b,
+      add,
+      out.at,
+      plan.out,
+      out.at,
+      plan.out,
+      algorithm,
+      workspace,
+      workspaceBytes,
+      stream,
+    );
+  };
+
+  /** The fastest of the algorithms. A product that adds is not tuned: its result would change with every try. */
+  const fastest = (plan: Plan, product: Product): Uint8Array => {
+    const [from, to] = [made("cuEventCreate", driver.cuEventCreate, 0), made("cuEventCreate", driver.cuEventCreate, 0)];
+    let best = { algorithm: plan.algorithm, milliseconds: Number.POSITIVE_INFINITY };
+    for (const algorithm of plan.algorithms) {
+      if (queue(plan, product, algorithm) !== 0) continue;
+      check("cuEventRecord", driver.cuEventRecord(from, stream));
+      for (let i = 0; i < repetitions; i++) queue(plan, product, algorithm);
+      check("cuEventRecord", driver.cuEventRecord(to, stream));
+      check("cuEventSynchronize", driver.cuEventSynchronize(to));
+      const out = [0];
+      check("cuEventElapsedTime", driver.cuEventElapsedTime(out, from, to));
+      if (out[0]! < best.milliseconds) best = { algorithm, milliseconds: out[0]! };
+    }
+    driver.cuEventDestroy(from);
+    driver.cuEventDestroy(to);
+    return best.algorithm;
+  };
+
+  return (product) => {
+    const { m, n, k, batch = 1 } = product;
+    if (m === 0 || n === 0 || k === 0 || batch === 0) return;
+    const key = planKey(product);
+    let plan = plans.get(key);
+    if (plan === undefined) {
+      const tunes = tune && !capturing() && product.beta !== 1;
+      plan = makePlan(lt, handle, product, workspaceBytes, tunes ? tried : 1);
+      if (tunes && plan.algorithms.length > 1) plan.algorithm = fastest(plan, product);
+      plans.set(key, plan);
+    }
+    const status = queue(plan, product, plan.algorithm);
+    if (status !== 0) checkStatus(`a product ${m} x ${n} x ${k}`, status);
+  };
+}

@@ -1,0 +1,95 @@
+import { describe, expect, it, vi } from "vitest";
+import type { CudaContext, CudaView } from "./context.ts";
+import type { DriverCalls } from "./driver/driver.ts";
+import { createGraphs } from "./graphs.ts";
+
+/** A view whose storage counts its holders. */
+function view(address: bigint, host?: readonly number[]): CudaView & { readonly held: () => number } {
+  let refs = 1;
+  const buffer = { address, bytes: 16, ...(host && { host: Int32Array.from(host) }) };
+  const storage = { buffer, retain: () => refs++, release: () => refs-- };
+  return { dtype: "i32", shape: [4], storage, held: () => refs } as unknown as CudaView & {
+    readonly held: () => number;
+  };
+}
+
+function setup() {
+  const said: string[] = [];
+  const ok = (name: string) => (out: bigint[] | bigint) => {
+    said.push(name);
+    if (Array.isArray(out)) out[0] = 99n;
+    return 0;
+  };
+  const driver = {
+    cuStreamBeginCapture: ok("begin"),
+    cuStreamEndCapture: (_: bigint, out: bigint[]) => ok("end")(out),
+    cuGraphInstantiate: ok("instantiate"),
+    cuGraphLaunch: ok("launch"),
+    cuGraphDestroy: ok("destroy"),
+    cuGraphExecDestroy: ok("destroy exec"),
+  } as unknown as DriverCalls;
+  const context = { copy: (to: bigint, from: bigint) => said.push(`copy ${from} to ${to}`) } as unknown as CudaContext;
+  const graphs = createGraphs({
+    driver,
+    stream: 1n,
+    context,
+    enterGraphs: () => said.push("enter"),
+    beforeEnd: () => {},
+    leaveGraphs: (results) => said.push(`leave ${results.length}`),
+  });
+  const heard = (): string[] => said.splice(0);
+  return { graphs, heard };
+}
+
+describe("createGraphs", () => {
+  it("runs, then records, then replays with the new inputs in the places of the old", () => {
+    const { graphs, heard } = setup();
+    const result = view(50n);
+    const fn = vi.fn(() => [result]);
+    graphs.run("step", [view(1n)], fn);
+    expect(heard()).toEqual([]);
+    const second = view(2n);
+    graphs.run("step", [second], fn);
+    expect(heard()).toEqual(["enter", "begin", "end", "instantiate", "destroy", "leave 1", "launch"]);
+    expect(graphs.run("step", [view(3n)], fn)).toEqual([result]);
+    expect(heard()).toEqual(["copy 3 to 2", "launch"]);
+    expect(fn).toHaveBeenCalledTimes(2);
+    expect(graphs.count).toBe(1);
+    expect(second.held()).toBe(2);
+    // the graph's own hold, and one for each of two results handed out
+    expect(result.held()).toBe(3);
+  });
+
+  it("keeps a graph for each shape and for each decision that a guard saw", () => {
+    const { graphs, heard } = setup();
+    const runs = (host: readonly number[]): number => {
+      const at = view(1n, host);
+      const fn = vi.fn(() => {
+        graphs.guard(at.storage.buffer, (ids) => `largest ${Math.max(...ids)}`);
+        return [];
+      });
+      graphs.run("step", [at], fn);
+      return fn.mock.calls.length;
+    };
+    expect([runs([1, 1]), runs([1, 1]), runs([0, 1]), runs([1, 2]), runs([2, 2]), runs([1, 0])]).toEqual([
+      1, 1, 0, 1, 0, 0,
+    ]);
+    expect(graphs.count).toBe(2);
+    expect(heard().filter((what) => what === "launch")).toHaveLength(5);
+  });
+
+  it("runs what cannot be recorded as ever, and says so once", () => {
+    const warned = vi.spyOn(process, "emitWarning").mockImplementation(() => {});
+    const { graphs, heard } = setup();
+    const at = view(1n);
+    const fn = (): CudaView[] => {
+      if (graphs.capturing) throw new Error("it takes a value from the host");
+      return [];
+    };
+    for (let i = 0; i < 5; i++) graphs.run("step", [at], fn);
+    expect(heard()).toEqual(["enter", "begin", "end", "destroy", "leave 0"]);
+    expect(warned).toHaveBeenCalledTimes(1);
+    expect(at.held()).toBe(1);
+    warned.mockRestore();
+  });
+});

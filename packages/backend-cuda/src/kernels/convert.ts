@@ -1,0 +1,42 @@
+import { bytesPerElement, type DType, sizeOf } from "@ft/tensor";
+import { type Address, at, type CudaContext, type CudaView } from "../context.ts";
+import { aligned, chunkOf } from "./alignment.ts";
+
+const block = 256;
+
+/** Queues y = x in another float dtype (f32, bf16, f16), or a copy. */
+export function convertInto(
+  context: CudaContext,
+  x: { readonly at: Address; readonly dtype: DType; readonly count: number },
+  to: { readonly at: Address; readonly dtype: DType },
+): void {
+  if (x.dtype === to.dtype) {
+    if (x.at !== to.at) context.copy(to.at, x.at, x.count * bytesPerElement[x.dtype]);
+    return;
+  }
+  const grid = Math.ceil(x.count / (block * chunkOf(x.dtype, to.dtype)));
+  context.launch(`convert_${x.dtype}_${to.dtype}`, grid, block, [x.at, x.count, aligned(x.at, to.at), to.at]);
+}
+
+/** Gives `fn` the values in a dtype: where they lie if they have it, else a converted copy in a work area. */
+export function inDtype<R>(context: CudaContext, x: CudaView, dtype: DType, fn: (values: Address) => R): R {
+  if (x.dtype === dtype) return fn(at(x));
+  const count = sizeOf(x.shape);
+  return context.scratch(count * bytesPerElement[dtype], (to) => {
+    convertInto(context, { at: at(x), dtype: x.dtype, count }, { at: to, dtype });
+    return fn(to);
+  });
+}
+
+/** Gives `fn` where a result of this dtype is to be made, and converts it to the view's own dtype afterwards. */
+export function fromDtype(context: CudaContext, view: CudaView, dtype: DType, fn: (to: Address) => void): void {
+  if (view.dtype === dtype) {
+    fn(at(view));
+    return;
+  }
+  const count = sizeOf(view.shape);
+  context.scratch(count * bytesPerElement[dtype], (to) => {
+    fn(to);
+    convertInto(context, { at: to, dtype, count }, { at: at(view), dtype: view.dtype });
+  });
+}

@@ -1,0 +1,134 @@
+import { type DType, defineKernel, type Kernel, sizeOf } from "@ft/tensor";
+import {
+  type Add,
+  addOp,
+  type Divide,
+  type Dropout,
+  type DropoutAttrs,
+  divideOp,
+  dropoutOp,
+  type Scale,
+  type SumSquares,
+  type SwiGlu,
+  scaleOp,
+  sumSquaresOp,
+  swigluOp,
+} from "@ft/tensor/ops";
+import { type Address, at, type CudaContext, type CudaView } from "../context.ts";
+import { aligned, chunkOf, threeFloats } from "./alignment.ts";
+
+const block = 256;
+/** Blocks for n elements, a chunk to a thread. */
+const blocksFor = (n: number, dtype: DType): number => Math.ceil(n / (block * chunkOf(dtype)));
+
+export const addKernel: Kernel<Add, CudaContext> = defineKernel(addOp, {
+  accepts: ({ in: { a, b } }) => threeFloats.has(a.dtype) && a.dtype === b.dtype,
+  forward(context, { in: { a, b }, out: { y } }) {
+    const n = sizeOf(y.shape);
+    context.launch(`flat_add_${y.dtype}`, blocksFor(n, y.dtype), block, [a, b, n, aligned(a, b, y), y]);
+  },
+});
+
+function byNumber(context: CudaContext, name: "scale" | "divide", x: CudaView, by: CudaView, y: CudaView): void {
+  const n = sizeOf(x.shape);
+  context.launch(`flat_${name}_${x.dtype}`, blocksFor(n, x.dtype), block, [x, by, n, aligned(x, y), y]);
+}
+
+export const scaleKernel: Kernel<Scale, CudaContext> = defineKernel(scaleOp, {
+  accepts: ({ in: { x, by } }) => threeFloats.has(x.dtype) && x.dtype === by.dtype,
+  forward: (context, { in: { x, by }, out: { y } }) => byNumber(context, "scale", x, by, y),
+  vjp(context, { kept: { by }, grad: { y }, wants, into }) {
+    if (!wants.x) return {};
+    const x = into("x", y);
+    byNumber(context, "scale", y, by, x);
+    return { x };
+  },
+});
+
+export const divideKernel: Kernel<Divide, CudaContext> = defineKernel(divideOp, {
+  accepts: ({ in: { x, by } }) => threeFloats.has(x.dtype) && x.dtype === by.dtype,
+  forward: (context, { in: { x, by }, out: { y } }) => byNumber(context, "divide", x, by, y),
+  vjp(context, { kept: { by }, grad: { y }, wants, into }) {
+    if (!wants.x) return {};
+    const x = into("x", y);
+    byNumber(context, "divide", y, by, x);
+    return { x };
+  },
+});
+
+/** One pass; the gradients overwrite gate and up when the tape alone holds them. */
+export const swigluKernel: Kernel<SwiGlu, CudaContext> = defineKernel(swigluOp, {
+  accepts: ({ in: { gate, up } }) => threeFloats.has(gate.dtype) && gate.dtype === up.dtype,
+  forward(context, { in: { gate, up }, out: { y } }) {
+    const n = sizeOf(y.shape);
+    const args = [gate, up, n, aligned(gate, up, y), y];
+    context.launch(`swiglu_forward_${y.dtype}`, blocksFor(n, y.dtype), block, args);
+  },
+  vjp(context, { kept: { gate, up }, grad: { y }, wants, into }) {
+    const made: Partial<SwiGlu["in"]> = {};
+    if (wants.gate) made.gate = into("gate", gate);
+    if (wants.up) made.up = into("up", up);
+    const n = sizeOf(y.shape);
+    const args = [gate, up, y, n, aligned(gate, up, y, made.gate, made.up), made.gate, made.up];
+    context.launch(`swiglu_backward_${y.dtype}`, blocksFor(n, y.dtype), block, args);
+    return made;
+  },
+});
+
+/** A tensor as a flat array. */
+export interface FlatArray {
+  readonly at: Address;
+  readonly dtype: DType;
+  readonly count: number;
+}
+const flat = (x: CudaView): FlatArray => ({ at: at(x), dtype: x.dtype, count: sizeOf(x.shape) });
+
+export const dropoutKernel: Kernel<Dropout, CudaContext> = defineKernel(dropoutOp, {
+  accepts: ({ in: { x }, attrs }) => threeFloats.has(x.dtype) && attrs.rate > 0,
+  forward(context, { in: { x, step }, attrs, out: { y } }) {
+    dropoutInto(context, flat(x), attrs, step, at(y));
+  },
+  vjp(context, { kept: { step }, grad: { y }, attrs, into }) {
+    const x = into("x", y);
+    dropoutInto(context, flat(y), attrs, step, at(x));
+    return { x };
+  },
+});
+
+/**
+ * out = x / (1 − rate) where the element's uniform number is at least `rate`, else 0: the same mask as on every backend.
+ * `out` may be x. The step is read on the card, so that a recorded step draws anew.
+ */
+export function dropoutInto(
+  context: CudaContext,
+  x: FlatArray,
+  { rate, seed, stream }: DropoutAttrs,
+  step: CudaView,
+  out: Address,
+): void {
+  // word · 2^-24 >= rate, exactly, as a comparison of whole numbers
+  const threshold = Math.ceil(rate * 2 ** 24);
+  const args = [x.at, step, seed, stream, threshold, 1 / (1 - rate), x.count, aligned(x.at, out), out];
+  context.launch(`dropout_${x.dtype}`, blocksFor(x.count, x.dtype), block, args);
+}
+
+/** Up to so many elements one block adds up by itself. */
+const alone = 1 << 16;
+const aloneBlock = 1024;
+
+/** In f32 within a thread and in f64 beyond, in a fixed order. */
+export const sumSquaresKernel: Kernel<SumSquares, CudaContext> = defineKernel(sumSquaresOp, {
+  accepts: ({ in: { x } }) => threeFloats.has(x.dtype),
+  forward(context, { in: { x }, out: { y } }) {
+    const n = sizeOf(x.shape);
+    if (n <= alone) {
+      context.launch(`sum_squares_${x.dtype}`, 1, aloneBlock, [x, n, aligned(x), y]);
+      return;
+    }
+    const blocks = Math.min(1024, Math.ceil(n / (block * 4 * chunkOf(x.dtype))));
+    context.scratch(blocks * 8, (parts) => {
+      context.launch(`sum_squares_parts_${x.dtype}`, blocks, block, [x, n, aligned(x), parts]);
+      context.launch("sum_squares_join", 1, 256, [parts, blocks, y]);
+    });
+  },
+});

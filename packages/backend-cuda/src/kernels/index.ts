@@ -1,0 +1,46 @@
+import type { AnyKernel } from "@ft/tensor";
+import type { CudaContext } from "../context.ts";
+import { adam8bitKernel } from "./adam8bit.ts";
+import { attentionKernel } from "./attention.ts";
+import { cachedAttentionKernel, updateCacheKernel } from "./cached-attention.ts";
+import { dequantize4bitKernel, dequantize8bitKernel } from "./dequantize.ts";
+import { addKernel, divideKernel, dropoutKernel, scaleKernel, sumSquaresKernel, swigluKernel } from "./elementwise.ts";
+import { embeddingKernel } from "./embedding.ts";
+import { linearKernel } from "./linear.ts";
+import { loraLinearKernel } from "./lora-linear.ts";
+import { linearCrossEntropyKernel } from "./loss.ts";
+import { rmsNormKernel, ropeKernel } from "./norm-rope.ts";
+import { adamKernel, adamwKernel, lionKernel, rmspropKernel, sgdKernel } from "./optimizers.ts";
+import { quantize4bitKernel, quantize8bitKernel } from "./quantize.ts";
+import { int8LinearKernel, nf4LinearKernel } from "./quantized-linear.ts";
+
+/** Fused kernels: what a training step spends its time in. */
+export const fusedKernels: readonly AnyKernel<CudaContext>[] = [
+  adam8bitKernel,
+  adamKernel,
+  adamwKernel,
+  addKernel,
+  attentionKernel,
+  cachedAttentionKernel,
+  dequantize4bitKernel,
+  dequantize8bitKernel,
+  divideKernel,
+  dropoutKernel,
+  embeddingKernel,
+  int8LinearKernel,
+  linearCrossEntropyKernel,
+  linearKernel,
+  lionKernel,
+  loraLinearKernel,
+  nf4LinearKernel,
+  quantize4bitKernel,
+  quantize8bitKernel,
+  rmsNormKernel,
+  rmspropKernel,
+  ropeKernel,
+  scaleKernel,
+  sgdKernel,
+  sumSquaresKernel,
+  swigluKernel,
+  updateCacheKernel,
+];

@@ -1,0 +1,187 @@
+import { bytesPerElement, defineKernel, dim, type FloatDType, type Kernel, type Spec, sizeOf } from "@ft/tensor";
+import { type Int8LinearShape, int8LinearOp, type Nf4LinearShape, nf4LinearOp, type Packed4bit } from "@ft/tensor/ops";
+import { type Address, at, type CudaContext, type CudaView } from "../context.ts";
+import { aligned, threeFloats } from "./alignment.ts";
+import { tables4bit } from "./code-tables.ts";
+import { scaleArguments, unpack4bit } from "./dequantize.ts";
+import { biasRows, columnSums } from "./linear.ts";
+
+/** rows of x up to which a 4-bit weight is multiplied as it is */
+const fewRows = 8;
+/** rows of the weight to a block of quantized-linear.cu */
+const rowsOfBlock = 4;
+
+type Floats = "f32" | "bf16" | "f16";
+
+/** The dtype of x, which the weight is decoded to. */
+function floatOf(dtype: Spec["dtype"]): Floats {
+  return dtype === "bf16" || dtype === "f16" ? dtype : "f32";
+}
+
+const serves = (x: Spec, bias: Spec | undefined): boolean =>
+  threeFloats.has(x.dtype) && (bias === undefined || bias.dtype === x.dtype);
+
+interface Sizes {
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+}
+
+/** Runs `fn` over the dense weight [n, k], which `unpack` writes to a work area. */
+function withWeight(
+  context: CudaContext,
+  { n, k }: Sizes,
+  dtype: Floats,
+  unpack: (to: { readonly at: Address; readonly dtype: FloatDType; readonly n: number }) => void,
+  fn: (weight: Address) => void,
+): void {
+  context.scratch(n * k * bytesPerElement[dtype], (weight) => {
+    unpack({ at: weight, dtype, n: n * k });
+    fn(weight);
+  });
+}
+
+/** y = x·Wᵀ + bias, the bias as the matrix that the product is added to. */
+function forward(
+  context: CudaContext,
+  { m, n, k }: Sizes,
+  { x, bias, y }: { readonly x: CudaView; readonly bias: CudaView | undefined; readonly y: CudaView },
+  weight: Address,
+): void {
+  if (bias) biasRows(context, bias, y, n);
+  context.multiply({
+    m,
+    n,
+    k,
+    a: { at: at(x), dtype: x.dtype, ld: k },
+    b: { at: weight, dtype: x.dtype, ld: k, transposed: true },
+    out: { at: at(y), dtype: y.dtype, ld: n },
+    beta: bias ? 1 : 0,
+  });
+}
+
+/** dX = g·W, onto what is there with beta 1. */
+function inputGradient(
+  context: CudaContext,
+  { m, n, k }: Sizes,
+  g: CudaView,
+  weight: Address,
+  { to, beta }: { readonly to: CudaView; readonly beta: 0 | 1 },
+): void {
+  context.multiply({
+    m,
+    n: k,
+    k: n,
+    a: { at: at(g), dtype: g.dtype, ld: n },
+    b: { at: weight, dtype: g.dtype, ld: k },
+    out: { at: at(to), dtype: to.dtype, ld: k },
+    beta,
+  });
+}
+
+/** Few rows of x, as in generating text: the codes are read once and no dense weight is made. */
+function fewRowsForward(
+  context: CudaContext,
+  { m, n, k }: Sizes,
+  { x, bias, y }: { readonly x: CudaView; readonly bias: CudaView | undefined; readonly y: CudaView },
+  packed: Packed4bit<CudaView>,
+  { type, blockSize }: Nf4LinearShape["attrs"],
+): void {
+  const most = m <= 1 ? 1 : m <= 2 ? 2 : m <= 4 ? 4 : 8;
+  const weight = [packed.codes, ...scaleArguments(context, packed), tables4bit(context, type).values];
+  const args = [x, ...weight, bias, y, m, n, k, Math.log2(blockSize)];
+  context.launch(`rows_4bit_${x.dtype}_${most}`, Math.ceil(n / rowsOfBlock), 128, args);
+}
+
+/** As linear, over codes: the dense weight exists for one product at a time, in the dtype of x. */
+export const nf4LinearKernel: Kernel<Nf4LinearShape, CudaContext> = defineKernel(nf4LinearOp, {
+  accepts: ({ in: { x, bias, absmax, nestedAbsmax, offset } }) =>
+    serves(x, bias) &&
+    (nestedAbsmax === undefined ? absmax.dtype === "f32" : nestedAbsmax.dtype === "f32" && offset?.dtype === "f32"),
+  forward(context, { in: { x, bias, ...packed }, attrs, out: { y } }) {
+    const [n, k] = attrs.shape;
+    const sizes = { m: sizeOf(x.shape) / k, n, k };
+    if (sizes.m === 0) return;
+    const whole = k % Math.max(16, attrs.blockSize) === 0 && aligned(x) === 1 && at(packed.codes) % 8n === 0n;
+    if (sizes.m <= fewRows && x.dtype !== "f32" && whole) fewRowsForward(context, sizes, { x, bias, y }, packed, attrs);
+    else
+      withWeight(
+        context,
+        sizes,
+        floatOf(x.dtype),
+        (to) => unpack4bit(context, packed, attrs, to),
+        (weight) => forward(context, sizes, { x, bias, y }, weight),
+      );
+  },
+  vjp(context, { kept: { codes, absmax, nestedAbsmax, offset }, grad: { y: g }, attrs, wants, spec, onto, into }) {
+    const [n, k] = attrs.shape;
+    const sizes = { m: sizeOf(spec.x.shape) / k, n, k };
+    const made: Partial<Nf4LinearShape["in"]> = {};
+    if (codes && absmax) {
+      const target = onto("x");
+      const packed = { codes, absmax, ...(nestedAbsmax && { nestedAbsmax }), ...(offset && { offset }) };
+      withWeight(
+        context,
+        sizes,
+        floatOf(g.dtype),
+        (to) => unpack4bit(context, packed, attrs, to),
+        (weight) => inputGradient(context, sizes, g, weight, target),
+      );
+      made.x = target.to;
+    }
+    if (wants.bias) {
+      made.bias = into("bias");
+      columnSums(context, g, sizes.m, n, made.bias);
+    }
+    return made;
+  },
+});
+
+/** Decodes rows of i8 codes into a buffer. */
+function unpackRows(
+  context: CudaContext,
+  { weight, absmax }: { readonly weight: CudaView; readonly absmax: CudaView },
+  to: { readonly at: Address; readonly dtype: FloatDType },
+): void {
+  const [n, k] = [dim(weight, 0), dim(weight, 1)];
+  const packed = k % 8 === 0 && at(weight) % 8n === 0n && to.at % 16n === 0n ? 1 : 0;
+  if (n > 0) context.launch(`dequantize_rows_${to.dtype}`, n, 256, [weight, absmax, to.at, k, packed]);
+}
+
+/** As nf4Linear, over codes of 8 bits with a scale to a row. */
+export const int8LinearKernel: Kernel<Int8LinearShape, CudaContext> = defineKernel(int8LinearOp, {
+  accepts: ({ in: { x, bias, absmax } }) => serves(x, bias) && absmax.dtype === "f32",
+  forward(context, { in: { x, weight, absmax, bias }, out: { y } }) {
+    const [n, k] = [dim(weight, 0), dim(weight, 1)];
+    const sizes = { m: sizeOf(x.shape) / k, n, k };
+    if (sizes.m === 0) return;
+    withWeight(
+      context,
+      sizes,
+      floatOf(x.dtype),
+      (to) => unpackRows(context, { weight, absmax }, to),
+      (dense) => forward(context, sizes, { x, bias, y }, dense),
+    );
+  },
+  vjp(context, { kept: { weight, absmax }, grad: { y: g }, wants, spec, onto, into }) {
+    const [n, k] = [dim(spec.weight, 0), dim(spec.weight, 1)];
+    const sizes = { m: sizeOf(spec.x.shape) / k, n, k };
+    const made: Partial<Int8LinearShape["in"]> = {};
+    if (weight && absmax) {
+      const target = onto("x");
+      withWeight(
+        context,
+        sizes,
+        floatOf(g.dtype),
+        (to) => unpackRows(context, { weight, absmax }, to),
+        (dense) => inputGradient(context, sizes, g, dense, target),
+      );
+      made.x = target.to;
+    }
+    if (wants.bias) {
+      made.bias = into("bias");
+      columnSums(context, g, sizes.m, n, made.bias);
+    }
+    return made;
+  },
+});
