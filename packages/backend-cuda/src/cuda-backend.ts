@@ -41,6 +41,8 @@ export interface CudaBackend extends Backend<CudaBuffer> {
   readonly card: CardFacts;
   /** what it holds on the card */
   readonly stats: CardMemoryStats;
+  /** what it holds beside that for as long as it lives: what products work in, and tables */
+  readonly reservedBytes: number;
   restartPeak(): void;
   readonly libraries: CudaContext["libraries"];
   /** Waits for everything that was queued. */
@@ -81,13 +83,14 @@ export async function createCudaBackend(options: CudaOptions = {}): Promise<Cuda
     return buffer;
   };
   const give = (buffer: CudaBuffer): void => {
-    // what a graph gave was given back when it was recorded
     const owner = ordinary.owns(buffer) ? ordinary : forGraphs;
     owner.give(buffer);
   };
   const parking = createParking(driver, stream, give);
+  let reserved = 0;
   const reserve = (bytes: number): Address => {
     const address = reserveForever(driver, bytes);
+    reserved += bytes;
     forever.push(address);
     return address;
   };
@@ -162,11 +165,10 @@ export async function createCudaBackend(options: CudaOptions = {}): Promise<Cuda
         region = forGraphs;
       },
       beforeEnd: () => parking.settle(),
-      leaveGraphs(results) {
+      leaveGraphs() {
         region = ordinary;
-        // a result is there until the next run: the next graph to be recorded may lie over it
-        for (const { storage } of results) forGraphs.give(storage.buffer);
       },
+      giveBack: (buffer) => forGraphs.give(buffer),
     });
 
   const backend: CudaBackend = {
@@ -203,6 +205,9 @@ export async function createCudaBackend(options: CudaOptions = {}): Promise<Cuda
         heldBytes: a.heldBytes + b.heldBytes,
         made: a.made + b.made,
       };
+    },
+    get reservedBytes() {
+      return reserved;
     },
     restartPeak() {
       ordinary.restartPeak();

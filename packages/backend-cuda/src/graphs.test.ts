@@ -35,7 +35,8 @@ function setup() {
     context,
     enterGraphs: () => said.push("enter"),
     beforeEnd: () => {},
-    leaveGraphs: (results) => said.push(`leave ${results.length}`),
+    leaveGraphs: () => said.push("leave"),
+    giveBack: ({ address }) => said.push(`give ${address}`),
   });
   const heard = (): string[] => said.splice(0);
   return { graphs, heard };
@@ -50,7 +51,7 @@ describe("createGraphs", () => {
     expect(heard()).toEqual([]);
     const second = view(2n);
     graphs.run("step", [second], fn);
-    expect(heard()).toEqual(["enter", "begin", "end", "instantiate", "destroy", "leave 1", "launch"]);
+    expect(heard()).toEqual(["enter", "begin", "end", "instantiate", "destroy", "leave", "launch"]);
     expect(graphs.run("step", [view(3n)], fn)).toEqual([result]);
     expect(heard()).toEqual(["copy 3 to 2", "launch"]);
     expect(fn).toHaveBeenCalledTimes(2);
@@ -78,6 +79,19 @@ describe("createGraphs", () => {
     expect(heard().filter((what) => what === "launch")).toHaveLength(5);
   });
 
+  it("gives the memory of results back when another graph is recorded that does not read them", () => {
+    const { graphs, heard } = setup();
+    const gradients = view(50n);
+    const norm = view(60n);
+    const record = (key: string, input: CudaView, result: CudaView): string[] => {
+      for (let i = 0; i < 2; i++) graphs.run(key, [input], () => [result]);
+      return heard().filter((what) => what.startsWith("give"));
+    };
+    expect(record("micro-batch", view(1n), gradients)).toEqual([]);
+    expect(record("norm", gradients, norm)).toEqual([]);
+    expect(record("another", view(2n), view(70n))).toEqual(["give 60"]);
+  });
+
   it("runs what cannot be recorded as ever, and says so once", () => {
     const warned = vi.spyOn(process, "emitWarning").mockImplementation(() => {});
     const { graphs, heard } = setup();
@@ -87,7 +101,7 @@ describe("createGraphs", () => {
       return [];
     };
     for (let i = 0; i < 5; i++) graphs.run("step", [at], fn);
-    expect(heard()).toEqual(["enter", "begin", "end", "destroy", "leave 0"]);
+    expect(heard()).toEqual(["enter", "begin", "end", "destroy", "leave"]);
     expect(warned).toHaveBeenCalledTimes(1);
     expect(at.held()).toBe(1);
     warned.mockRestore();

@@ -26,8 +26,10 @@ export interface GraphHost {
   enterGraphs(): void;
   /** Whatever was queued beside the stream comes back to it. */
   beforeEnd(): void;
-  /** Buffers come from the ordinary region again; those of the results may be overwritten by the next graph. */
-  leaveGraphs(results: readonly CudaView[]): void;
+  /** Buffers come from the ordinary region again. */
+  leaveGraphs(): void;
+  /** The memory of a result may be used by graphs that are recorded from now on. */
+  giveBack(buffer: CudaBuffer): void;
 }
 
 /** Recorded work by key, for Backend.graphs. */
@@ -59,6 +61,8 @@ export function createGraphs(host: GraphHost): Graphs {
   const recorded = new Map<string, Recorded[]>();
   const failed = new Set<string>();
   let count = 0;
+  /** results whose memory is still their own */
+  const lent = new Set<CudaView["storage"]>();
   let recording: { readonly inputs: readonly CudaView[]; readonly guards: Guard[] } | undefined;
 
   const shapeKey = (key: string, inputs: readonly CudaView[]): string =>
@@ -82,7 +86,19 @@ export function createGraphs(host: GraphHost): Graphs {
     return graph.results;
   };
 
+  /** Gives back the results that no recorded graph reads, nor the one that is to be recorded: the next run may overwrite them. */
+  const reclaim = (inputs: readonly CudaView[]): void => {
+    const read = new Set(inputs.map(({ storage }) => storage));
+    for (const graph of [...recorded.values()].flat()) for (const { storage } of graph.inputs) read.add(storage);
+    for (const storage of lent)
+      if (!read.has(storage)) {
+        lent.delete(storage);
+        host.giveBack(storage.buffer);
+      }
+  };
+
   const record = (inputs: readonly CudaView[], fn: () => readonly CudaView[]): Recorded => {
+    reclaim(inputs);
     for (const { storage } of inputs) storage.retain();
     recording = { inputs, guards: [] };
     let graph: Address | undefined;
@@ -100,6 +116,7 @@ export function createGraphs(host: GraphHost): Graphs {
         graph = BigInt(out[0]!);
       }
       const exec = made("making a graph", driver.cuGraphInstantiate, graph, 0);
+      for (const { storage } of results) lent.add(storage);
       return { exec, inputs, results, guards: recording.guards };
     } catch (error) {
       for (const { storage } of inputs) storage.release();
@@ -107,7 +124,7 @@ export function createGraphs(host: GraphHost): Graphs {
     } finally {
       recording = undefined;
       if (graph !== undefined && graph !== 0n) driver.cuGraphDestroy(graph);
-      host.leaveGraphs(results ?? []);
+      host.leaveGraphs();
     }
   };
 
@@ -115,7 +132,11 @@ export function createGraphs(host: GraphHost): Graphs {
     for (const { exec, inputs, results } of graphs) {
       count--;
       driver.cuGraphExecDestroy(exec);
-      for (const { storage } of [...inputs, ...results]) storage.release();
+      for (const { storage } of inputs) storage.release();
+      for (const { storage } of results) {
+        // what was given back is no longer the storage's to free; it is held for good, which costs nothing
+        if (lent.delete(storage)) storage.release();
+      }
     }
   };
 

@@ -67,7 +67,10 @@ export function createPlanBackend<B = DataOf[DType]>({ like, value = 1e6 }: Plan
   let kept = 0;
   let peak = 0;
   let atPeak = { idle: 0, workspace: 0 };
+  let begun = false;
   const look = (transient: number): void => {
+    // what a card keeps from the start on is reported while the dry run is made
+    if (!begun) return;
     const { live, idle } = dry.held();
     const sum = live + idle + kept + transient;
     if (sum <= peak) return;
@@ -90,6 +93,7 @@ export function createPlanBackend<B = DataOf[DType]>({ like, value = 1e6 }: Plan
       look(transient);
     },
   });
+  begun = true;
   const { adopt, part } = dry;
   const backend: PlanBackend<B> = {
     name: `plan for ${like.name}`,

@@ -136,6 +136,30 @@ async function buildProgram(
       choose(async (io, signal) => (await import("./commands/export.ts")).exportCommand(flags, io, signal)),
     );
 
+  program
+    .command("doctor")
+    .description("what this machine can compute on, what is missing, and how to get it")
+    .option("--json", "one JSON document on stdout")
+    .action(() => choose(async (io) => (await import("./commands/doctor.ts")).doctorCommand(io)));
+
+  const setup = program.command("setup").description("fetch what a backend needs");
+  setup
+    .command("cuda")
+    .description("cuBLAS and cuDNN, NVIDIA's libraries, into ft's cache; FT_CACHE names another folder")
+    .addOption(
+      new Option("--cuda <version>", "for drivers of this CUDA version (default: the driver's)").choices(["12", "13"]),
+    )
+    .addOption(
+      new Option("--from <source>", "where from (default: pip where it is, otherwise NVIDIA's archive)").choices([
+        "pip",
+        "archive",
+      ]),
+    )
+    .option("--json", "one JSON document on stdout")
+    .action((flags) =>
+      choose(async (io, signal) => (await import("./commands/setup.ts")).setupCudaCommand(flags, io, signal)),
+    );
+
   const data = program.command("data").description("look at rows before training on them");
   dataset(data.command("preview").description("rows as the model sees them, what is trained on in colour"))
     .option("--rows <n>", "how many", whole(1), 3)
@@ -168,6 +192,14 @@ function generation(command: Command): Command {
     .option("--top-k <k>", "only the k likeliest tokens, 0 for all", whole(0), 0)
     .option("--top-p <p>", "only the likeliest tokens that reach p together", number, 1)
     .option("--seed <n>", "of the sampling", whole(0), 0)
+    .addOption(
+      new Option("--backend <name>", "where to compute; auto takes a usable NVIDIA card")
+        .choices(["auto", "cpu", "cuda"])
+        .default("auto"),
+    )
+    .addOption(
+      new Option("--dtype <dtype>", "what activations are computed in (default: f32)").choices(["f32", "bf16", "f16"]),
+    )
     .option("--threads <n>", "threads of the CPU kernels", whole(1))
     .option("--json", "one JSON document on stdout");
 }

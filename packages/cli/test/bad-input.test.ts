@@ -22,6 +22,14 @@ describe("ft train refuses", () => {
     );
   });
 
+  it.skipIf(existsSync("/dev/nvidiactl"))(
+    "the backend cuda without a card: what is missing, and the alternative",
+    async () => {
+      const at = await setup();
+      refused(await train(at, "--backend", "cuda"), /backend cuda cannot be used here: .*driver[\s\S]*backend cpu/, at);
+    },
+  );
+
   it("weights that end too early", async () => {
     const at = await setup();
     await truncate(join(at.model, "model.safetensors"), 20_000);

@@ -29,17 +29,18 @@ const packOp: Op<Pack> = defineOp<Pack>({
   },
 });
 
-/** The numbers in 0-d tensors, read from the backend at once and in order. */
-export async function readScalars(tensors: readonly Tensor[]): Promise<number[]> {
-  if (tensors.length === 0) return [];
+/** 0-d tensors side by side, as one tensor. */
+export function packed(tensors: readonly Tensor[]): Tensor<WideDType, readonly ["scalar"]> {
   const wrong = tensors.find((x) => x.shape.length > 0);
   if (wrong) throw new FtError("shape", `[readScalars] got ${wrong}`, "pass 0-d tensors");
   const inputs = Object.fromEntries(tensors.map((x, i) => [`x${i}`, x]));
   const dtype = tensors.some((x) => x.dtype === "f64") ? "f64" : "f32";
-  const packed = run(packOp, { in: inputs, attrs: { dtype }, axes: { y: ["scalar"] } }).y;
-  try {
-    return Array.from(await packed.read(), Number);
-  } finally {
-    packed.dispose();
-  }
+  return run(packOp, { in: inputs, attrs: { dtype }, axes: { y: ["scalar"] } }).y;
+}
+
+/** The numbers in 0-d tensors, read from the backend at once and in order. */
+export async function readScalars(tensors: readonly Tensor[]): Promise<number[]> {
+  if (tensors.length === 0) return [];
+  using all = packed(tensors);
+  return Array.from(await all.read(), Number);
 }

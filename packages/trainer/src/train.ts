@@ -25,10 +25,12 @@ export async function* train<B extends TrainBatch, I extends Inputs<I> = {}>(
   const { optimizer, parameters, role, optimizerPlacement: placement } = options;
   const slots = new OptimizerState(optimizer, parameters, { ...(role && { role }), ...(placement && { placement }) });
   const recording = new Replay("micro-batch");
+  const norm = new Replay("gradient norm");
   try {
-    yield* loop(options, { slots, recording });
+    yield* loop(options, { slots, recording, norm });
   } finally {
     recording.dispose();
+    norm.dispose();
     slots.dispose();
   }
 }
@@ -37,6 +39,7 @@ export async function* train<B extends TrainBatch, I extends Inputs<I> = {}>(
 interface Held {
   readonly slots: OptimizerState;
   readonly recording: Replay;
+  readonly norm: Replay;
 }
 
 async function* loop<B extends TrainBatch, I extends Inputs<I>>(
@@ -135,7 +138,7 @@ type Stepped = { readonly state: RunState; readonly event: StepEvent };
 /** One optimizer step, perhaps one that loss scaling leaves out; or the reason why there is none: then nothing has changed. */
 async function takeStep<B extends TrainBatch, I extends Inputs<I>>(
   options: TrainOptions<B, I>,
-  { slots, recording }: Held,
+  { slots, recording, norm: normReplay }: Held,
   state: RunState,
   aborted: () => boolean,
 ): Promise<Stepped | FtError | "aborted"> {
@@ -154,7 +157,7 @@ async function takeStep<B extends TrainBatch, I extends Inputs<I>>(
   try {
     const bad = result.losses.findIndex((loss) => !Number.isFinite(loss));
     if (bad >= 0) return notFinite(step, `the loss is ${result.losses[bad]}`, members.slice(bad, bad + 1));
-    const { norm: scaledNorm, nonFinite } = await globalNorm(grads);
+    const { norm: scaledNorm, nonFinite } = await globalNorm(grads, normReplay);
     const norm = scaledNorm / scale;
     const overflow = nonFinite.length > 0;
     const lossScale = nextLossScale(options, state, overflow);

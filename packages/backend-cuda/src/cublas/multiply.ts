@@ -1,6 +1,7 @@
+import { bytesPerElement } from "@ft/tensor";
 import type { Address, Product } from "../context.ts";
 import { check, type DriverCalls, made } from "../driver/driver.ts";
-import { checkStatus, created, loadCublasLt } from "./abi.ts";
+import { type CublasLt, checkStatus, created, loadCublasLt } from "./abi.ts";
 import { makePlan, type Plan, planKey } from "./plan.ts";
 
 /** What the library may work in. */
@@ -20,6 +21,8 @@ export interface MultiplyHost {
   readonly tune: boolean;
   readonly driver: DriverCalls;
   readonly capturing: () => boolean;
+  /** the library, if it is loaded already */
+  readonly library?: CublasLt;
 }
 
 /** The function behind `CudaContext.multiply`: cuBLASLt, with a plan kept for each shape. */
@@ -27,11 +30,12 @@ export function createMultiply({
   path,
   stream,
   workspace,
+  deterministic,
   tune,
   driver,
   capturing,
+  library: lt = loadCublasLt(path),
 }: MultiplyHost): (product: Product) => void {
-  const lt = loadCublasLt(path);
   const handle = created("start", lt.create);
   const plans = new Map<string, Plan>();
   const [alpha, beta] = [new Float64Array(new ArrayBuffer(8)), new Float64Array(new ArrayBuffer(8))];
@@ -81,13 +85,28 @@ export function createMultiply({
     return best.algorithm;
   };
 
+  /** A sum of nothing is 0. */
+  const clear = ({ m, n, out: { at, dtype, ld, stride = 0 }, batch = 1 }: Product): void => {
+    const size = bytesPerElement[dtype];
+    const [pieces, width] = ld === n ? [1, m * n] : [m, n];
+    for (let matrix = 0; matrix < batch; matrix++)
+      for (let piece = 0; piece < pieces; piece++) {
+        const from = at + BigInt((matrix * stride + piece * ld) * size);
+        check("filling memory", driver.cuMemsetD8Async(from, 0, width * size, stream));
+      }
+  };
+
   return (product) => {
     const { m, n, k, batch = 1 } = product;
-    if (m === 0 || n === 0 || k === 0 || batch === 0) return;
+    if (m === 0 || n === 0 || batch === 0) return;
+    if (k === 0) {
+      if (product.beta !== 1) clear(product);
+      return;
+    }
     const key = planKey(product);
     let plan = plans.get(key);
     if (plan === undefined) {
-      const tunes = tune && !capturing() && product.beta !== 1;
+      const tunes = tune && !deterministic && !capturing() && product.beta !== 1;
       plan = makePlan(lt, handle, product, workspaceBytes, tunes ? tried : 1);
       if (tunes && plan.algorithms.length > 1) plan.algorithm = fastest(plan, product);
       plans.set(key, plan);

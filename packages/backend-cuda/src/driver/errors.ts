@@ -68,7 +68,13 @@ export function driverError(what: string, status: number): FtError {
       `${said}: a kernel failed, and the card takes no more work from this process`,
       "resume from the last checkpoint; please report it with the model's shape and the batch size",
     );
-  if (status === 100 || status === 101)
+  if (status === 100)
+    return new FtError(
+      "backend",
+      `[cuda] the driver shows no card (${name})`,
+      "look at CUDA_VISIBLE_DEVICES and nvidia-smi, or use the backend cpu",
+    );
+  if (status === 101)
     return new FtError(
       "backend",
       `${said}: there is no such NVIDIA card here`,

@@ -27,7 +27,7 @@ export function onCores(q: CudaView, views: readonly CudaView[]): boolean {
 /** Bytes of shared memory for so many rows of a tile on tensor cores. */
 export const coreMemory = (headDim: number, rows: number): number => rows * (widthFor(headDim) + 8) * 2;
 /** A tile of queries, and two stages of a tile of keys and one of values. */
-export const forwardRows = 4 * tile;
+export const forwardRows: number = 4 * tile;
 /** Two whole tiles, and two stages of two tiles of half as many rows. */
 const backwardRows = 4 * tile;
 /** lse and delta of 32 queries, in two stages */

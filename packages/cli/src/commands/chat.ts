@@ -3,7 +3,8 @@ import type { Message } from "@ft/data";
 import { FtError } from "@ft/tensor";
 import type { Io } from "../io.ts";
 import { answerPieces } from "../run/answer.ts";
-import { openBackend, openModel } from "../run/open-model.ts";
+import { closing, openBackend } from "../run/open-backend.ts";
+import { openModel } from "../run/open-model.ts";
 import { resolveModel } from "../run/resolve-model.ts";
 import type { GenerateFlags } from "./generate.ts";
 
@@ -18,8 +19,9 @@ export type ChatFlags = Omit<GenerateFlags, "prompt" | "promptFile"> & {
  */
 export async function chatCommand(flags: ChatFlags, io: Io, signal: AbortSignal): Promise<void> {
   const { path: model } = await resolveModel(flags.model, "model", io, signal);
-  const backend = await openBackend("auto", flags);
-  using open = await openModel(model, { backend, adapter: flags.adapter, chatTemplate: flags.chatTemplate });
+  using place = closing(await openBackend(flags.backend, { ...flags, note: io.note }));
+  const { adapter, chatTemplate, dtype } = flags;
+  using open = await openModel(model, { backend: place.backend, adapter, chatTemplate, dtype });
   const first: Message[] = flags.system === undefined ? [] : [{ role: "system", content: flags.system }];
   let messages = [...first];
   const lines = createInterface({ input: process.stdin, terminal: false, signal });

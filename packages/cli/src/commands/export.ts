@@ -9,7 +9,7 @@ import { quantizationDefaults } from "../config/train-config.ts";
 import type { Io } from "../io.ts";
 import { bytes } from "../run/download.ts";
 import { exists } from "../run/exists.ts";
-import { openBackend } from "../run/open-model.ts";
+import { openBackend } from "../run/open-backend.ts";
 import { resolveModel } from "../run/resolve-model.ts";
 import { storedFormat } from "../run/stored-format.ts";
 
@@ -43,7 +43,7 @@ export async function exportCommand(flags: ExportFlags, io: Io, signal: AbortSig
     );
   if (await storedFormat(path))
     throw new FtError("unsupported", `${path} is quantised already`, "export the model before its quantisation");
-  const backend = await openBackend("auto", flags);
+  const backend = await openBackend("cpu", flags);
   const { computeDtype } = flags;
   const format = bitsandbytesFormat({ ...quantization, ...(computeDtype && { computeDtype }) });
   using model = await loadModel(path, { backend, format });

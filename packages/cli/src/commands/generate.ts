@@ -3,7 +3,8 @@ import type { Message } from "@ft/data";
 import { FtError } from "@ft/tensor";
 import type { Io } from "../io.ts";
 import { answerPieces } from "../run/answer.ts";
-import { openBackend, openModel } from "../run/open-model.ts";
+import { type BackendName, closing, openBackend } from "../run/open-backend.ts";
+import { openModel } from "../run/open-model.ts";
 import { resolveModel } from "../run/resolve-model.ts";
 
 export interface GenerateFlags {
@@ -19,14 +20,17 @@ export interface GenerateFlags {
   readonly topP: number;
   readonly seed: number;
   readonly threads?: number;
+  readonly backend: BackendName;
+  readonly dtype?: "f32" | "bf16" | "f16";
 }
 
 /** `ft generate`: one prompt, one answer, streamed. */
 export async function generateCommand(flags: GenerateFlags, io: Io, signal: AbortSignal): Promise<void> {
   const prompt = await promptOf(flags);
   const { path: model } = await resolveModel(flags.model, "model", io, signal);
-  const backend = await openBackend("auto", flags);
-  using open = await openModel(model, { backend, adapter: flags.adapter, chatTemplate: flags.chatTemplate });
+  using place = closing(await openBackend(flags.backend, { ...flags, note: io.note }));
+  const { adapter, chatTemplate, dtype } = flags;
+  using open = await openModel(model, { backend: place.backend, adapter, chatTemplate, dtype });
   const messages: Message[] = [
     ...(flags.system === undefined ? [] : [{ role: "system" as const, content: flags.system }]),
     { role: "user", content: prompt },

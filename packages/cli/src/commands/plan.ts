@@ -1,16 +1,16 @@
 import { readGiven, resolveConfig } from "../config/read-config.ts";
-import { settle } from "../config/settle.ts";
+import { forCard, settle } from "../config/settle.ts";
 import type { PartialConfig } from "../config/train-config.ts";
 import type { Io } from "../io.ts";
 import { adviceLines, adviseFor } from "../plan/advise.ts";
 import { describeModel } from "../plan/described-model.ts";
 import { largestMoment, rowsOf, secondsOf } from "../plan/estimate.ts";
-import { machineMemory, measureRates, parseMemory } from "../plan/machine.ts";
+import { parseMemory } from "../plan/machine.ts";
 import { planMemory } from "../plan/plan-memory.ts";
 import { rowsFor } from "../plan/planned-batches.ts";
 import { describePlan, line, momentsOf, timeLines } from "../plan/report.ts";
+import { planTarget } from "../plan/target.ts";
 import { wayLines, waysOf } from "../plan/ways.ts";
-import { openBackend } from "../run/open-model.ts";
 import { resolveModel } from "../run/resolve-model.ts";
 
 /** `ft plan`: what `ft train` would need with the same configuration, without its weights. Trains and writes nothing. */
@@ -24,46 +24,53 @@ export async function planCommand(
   const given = await readGiven(file, flags);
   for (const note of given.notes) io.note(note);
   const asked = resolveConfig({ data: "", out: "", ...given.config }, flags);
-  const limit = limitGiven === undefined ? machineMemory() : parseMemory(limitGiven);
+  const limitAsked = limitGiven === undefined ? undefined : parseMemory(limitGiven);
   const place = await resolveModel(asked.model, asked.data === "" ? "config" : "tokenizer", io, signal);
-  const like = await openBackend(asked.backend, asked);
+  const target = await planTarget(asked);
+  const { like } = target;
+  const limit = limitAsked ?? target.memory;
   const model = await describeModel(place.path);
-  const config = settle({ ...asked, model: place.path }, { context: model.config.maxPositions, stored: model.stored });
+  const there = { ...asked, model: place.path };
+  const config = settle(target.name === "cuda" ? forCard(there) : there, {
+    context: model.config.maxPositions,
+    stored: model.stored,
+  });
   const rows = await rowsFor(config, model);
 
   const plan = await planMemory({ config, model, rows, like });
-  // this process has run the same code over buffers that hold nothing: what it takes is what the rest of a run takes
-  const runtime = process.memoryUsage().rss;
-  const rates = await measureRates(like);
-  const seconds = secondsOf(plan, rates);
+  const runtime = target.runtime();
+  const rates = await target.rates?.();
+  const seconds = rates && secondsOf(plan, rates);
   const moment = largestMoment(plan);
   const peak = runtime + moment.bytes;
   const fits = peak <= limit;
   const ways = await waysOf({ config, model, rows, plan, rates, runtime });
   const advice = fits ? undefined : await adviseFor({ config, model, rows, like, runtime, limit, peak });
 
-  describePlan(io, { config, model, rows, like, plan, name: place.base });
-  const table = rowsOf(plan, runtime, config.optimizerPlacement);
+  describePlan(io, { config, model, rows, target, plan, name: place.base });
+  const table = rowsOf(plan, runtime, config.optimizerPlacement, target.runtimeNote);
   for (const row of table) io.print(line(row.name, row.bytes, row.note));
   io.print(line("peak", peak, `in ${moment.name}${momentsOf(plan, runtime)}`));
   io.print(
     line(
       "memory",
       limit,
-      `${limitGiven === undefined ? "of this machine" : "as given"}: ${fits ? "fits" : "does not fit"}`,
+      `${limitGiven === undefined ? target.memoryNote : "as given"}: ${fits ? "fits" : "does not fit"}`,
     ),
   );
   io.print("");
   for (const text of wayLines(ways, config)) io.print(text);
-  io.print("");
-  for (const text of timeLines(plan, rates, seconds)) io.print(text);
+  if (rates && seconds !== undefined) {
+    io.print("");
+    for (const text of timeLines(plan, rates, seconds)) io.print(text);
+  }
   if (advice) for (const text of adviceLines(advice, peak, limit)) io.print(text);
   io.document({
     model: place.base,
     method: config.method,
     parameters: plan.total,
     trainable: plan.trainable,
-    backend: { name: like.name, engine: like.engine, threads: like.threads, compute: config.compute },
+    backend: { name: target.name, ...target.facts },
     batch: { rows: rows.largest.batch, length: rows.largest.seq, accumulation: config.accumulation },
     memory: Object.fromEntries(table.map((row) => [row.name, row.bytes])),
     optimizerPlacement: config.optimizerPlacement,
@@ -73,13 +80,15 @@ export async function planCommand(
     limit,
     fits,
     ways,
-    time: {
-      step: seconds,
-      ...(plan.steps !== undefined && { steps: plan.steps, run: seconds * plan.steps }),
-      flops: plan.flops,
-      bytes: plan.bytes,
-      rates,
-    },
+    ...(seconds !== undefined && {
+      time: {
+        step: seconds,
+        ...(plan.steps !== undefined && { steps: plan.steps, run: seconds * plan.steps }),
+        flops: plan.flops,
+        bytes: plan.bytes,
+        rates,
+      },
+    }),
     ...(advice && { advice }),
   });
 }

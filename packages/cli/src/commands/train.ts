@@ -5,7 +5,7 @@ import {
   checkpointPath,
   loadParameters,
   metricsLog,
-  peakMemory,
+  type PeakMemory,
   progressLog,
   runDirectory,
   type TrainEvent,
@@ -13,17 +13,19 @@ import {
   watched,
 } from "@ft/trainer";
 import { readGiven, resolveConfig } from "../config/read-config.ts";
-import { type SettledConfig, settle } from "../config/settle.ts";
+import { forCard, type SettledConfig, settle } from "../config/settle.ts";
 import type { PartialConfig, Quantization } from "../config/train-config.ts";
 import type { Io } from "../io.ts";
 import { describePlanned, planOfRun } from "../plan/planned-run.ts";
-import { openBackend, openTemplate } from "../run/open-model.ts";
+import { closing, describeBackend, openBackend, peakOf } from "../run/open-backend.ts";
+import { openTemplate } from "../run/open-model.ts";
 import { resolveModel } from "../run/resolve-model.ts";
 import { loadBase } from "../train/base.ts";
 import { optimizerOf } from "../train/optimizer.ts";
 import { recordOf } from "../train/record.ts";
 import { prepareRows, type TrainingRows } from "../train/rows.ts";
 import { runTraining } from "../train/run.ts";
+import { withSaved } from "../train/saved.ts";
 import { type Trainables, trainablesOf } from "../train/trainables.ts";
 
 /** `ft train`: rows and a model in, an adapter or a model out. Nothing is written before everything has been checked. */
@@ -38,8 +40,10 @@ export async function trainCommand(
   const optimizer = optimizerOf(asked);
   for (const note of notes) io.note(note);
   const place = await resolveModel(asked.model, "model", io, signal);
-  const given = { ...asked, model: place.path };
-  const backend = await openBackend(given.backend, given);
+  using opened = closing(await openBackend(asked.backend, { ...asked, note: io.note }));
+  const { backend } = opened;
+  const there = { ...asked, model: place.path };
+  const given = "card" in backend ? forCard(there) : there;
   const tokenizer = await loadTokenizer(given.model);
   const template = await openTemplate(tokenizer, given.chatTemplate);
   const { model: loaded, stored } = await loadBase(given, backend);
@@ -54,20 +58,15 @@ export async function trainCommand(
   const { resume, optimizerFolder } = config;
   if (optimizerFolder !== undefined) await makeFolder(optimizerFolder);
   await using directory = await runDirectory(config.out, { resume, record: { ...record } });
-  const { engine, threads } = backend;
-  const how = {
-    native: `native kernels, ${threads} thread${threads === 1 ? "" : "s"}`,
-    wasm: "WASM kernels, 1 thread",
-    loops: "reference loops, which are slow",
-  }[engine];
-  const products = config.compute === "f32" ? "" : `, products in ${config.compute}`;
-  describeRun(io, config, rows, trainables, `${backend.name}, ${how}${products}`);
+  const products = config.compute === "f32" || "card" in backend ? "" : `, products in ${config.compute}`;
+  const activations = config.dtype === undefined || config.dtype === "f32" ? "" : `, activations in ${config.dtype}`;
+  describeRun(io, config, rows, trainables, `${describeBackend(backend)}${products}${activations}`);
 
   const planned = await planOfRun({ config, rows, backend });
   const { checkpoints } = directory;
   const events = runTraining({ config, record, model, rows, trainables, optimizer, checkpoints, signal });
   const logs = [metricsLog(config.out), tensorBoardLog(config.out), progressLog({ stream: io.progress })];
-  const summary = await follow(watched(events, logs), () => directory.record());
+  const summary = await follow(watched(events, logs), () => directory.record(), planned);
   if (summary.reason === "aborted") {
     const state = summary.step === 0 ? "nothing was learnt yet" : "a checkpoint is written";
     throw new FtError(
@@ -83,7 +82,7 @@ export async function trainCommand(
   const saved = await trainables.save();
   io.note(`saved       ${saved}${bestStep === undefined ? "" : `, the weights of step ${bestStep}`}`);
   const { trainable, total } = trainables;
-  const memory = { planned, measured: peakMemory(backend) };
+  const memory = { planned, measured: peakOf(backend) };
   io.note(describePlanned(memory));
   io.document({ out: config.out, saved, method: config.method, trainable, total, ...rows.stats, ...summary, memory });
 }
@@ -109,12 +108,13 @@ interface Summary {
 async function follow(
   events: AsyncGenerator<TrainEvent, void, undefined>,
   started: () => Promise<void>,
+  planned: PeakMemory | undefined,
 ): Promise<Summary> {
   const begun = performance.now();
   const summary: Summary = { step: 0, reason: "finished", seconds: 0 };
   let tokens = 0;
   let seconds = 0;
-  for await (const event of events) {
+  for await (const event of withSaved(events, planned)) {
     if (event.type === "start") await started();
     if (event.type === "step") {
       tokens += event.tokens;

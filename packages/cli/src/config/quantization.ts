@@ -35,7 +35,7 @@ export function quantizedMethod({ method = "lora", quantization, compute }: Part
     throw new FtError(
       "config",
       "quantization.computeDtype is f16, in which the cpu backend computes no products",
-      "use f32, or bf16 where the processor has such products",
+      "use f32, or bf16 where the processor has such products; on a card leave it out and set dtype to f16",
     );
   if (computeDtype !== undefined && compute !== undefined && computeDtype !== compute)
     throw new FtError(

@@ -40,7 +40,13 @@ const schema = z.strictObject({
     .enum(["lora", "qlora", "full"])
     .describe("train adapters, adapters over a quantised base, or every weight")
     .exactOptional(),
-  backend: z.enum(["auto", "cpu"]).describe("where to compute").exactOptional(),
+  backend: z
+    .enum(["auto", "cpu", "cuda"])
+    .describe("where to compute; auto takes a usable NVIDIA card")
+    .exactOptional(),
+  dtype: z.enum(["f32", "bf16", "f16"]).describe("what activations are computed in").exactOptional(),
+  deterministic: z.boolean().describe("cuda: bitwise the same results in every run, more slowly").exactOptional(),
+  cudaGraphs: z.boolean().describe("cuda: record steps and replay them").exactOptional(),
   threads: count.describe("threads of the CPU kernels").exactOptional(),
   compute: z
     .enum(["f32", "bf16"])

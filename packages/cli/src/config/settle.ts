@@ -37,6 +37,11 @@ export function settle(config: TrainConfig, { context, stored }: Facts): Settled
   };
 }
 
+/** On a card products have the dtype of activations: bf16 products, where no dtype is given, are activations in bf16. */
+export function forCard<C extends TrainConfig>(config: C): C {
+  return config.compute === "bf16" && config.dtype === undefined ? { ...config, dtype: "bf16" } : config;
+}
+
 /** What is given, completed; of a folder that is quantised already, its own, which what is given must not contradict. */
 function settleQuantization({ quantization = {}, compute, model }: TrainConfig, stored?: Quantization): Quantization {
   const { computeDtype: _, ...given } = quantization;

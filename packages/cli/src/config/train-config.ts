@@ -23,7 +23,13 @@ export interface TrainConfig {
   readonly out: string;
   /** qlora is lora over a quantised base, with other defaults; lora with `quantization` is qlora */
   readonly method: "lora" | "qlora" | "full";
-  readonly backend: "auto" | "cpu";
+  readonly backend: "auto" | "cpu" | "cuda";
+  /** what activations are computed in; f32 when absent */
+  readonly dtype?: "f32" | "bf16" | "f16";
+  /** cuda: bitwise the same results in every run, at some cost; elsewhere they are anyhow */
+  readonly deterministic?: boolean;
+  /** cuda: steps are recorded and replayed; on when absent */
+  readonly cudaGraphs?: boolean;
   /** threads of the CPU kernels; results do not depend on it */
   readonly threads?: number;
   /** what the products over the weights are made of; bf16 only where the processor has such products */

@@ -1,4 +1,4 @@
-import type { CpuBackend } from "@ft/backend-cpu";
+import type { Plannable } from "@ft/backend-plan";
 import type { SettledConfig } from "../config/settle.ts";
 import { changesFor, together } from "./changes.ts";
 import type { DescribedModel } from "./described-model.ts";
@@ -20,7 +20,7 @@ interface Question {
   readonly config: SettledConfig;
   readonly model: DescribedModel;
   readonly rows: PlannedRows;
-  readonly like: CpuBackend;
+  readonly like: Plannable<unknown>;
   readonly runtime: number;
   readonly limit: number;
   readonly peak: number;

@@ -15,6 +15,7 @@ export function rowsOf(
   plan: MemoryPlan,
   runtime: number,
   placement: "device" | "host" | "file",
+  runtimeNote: string,
 ): readonly { readonly name: string; readonly bytes: number; readonly note: string }[] {
   const where = {
     device: "with the weights",
@@ -29,7 +30,7 @@ export function rowsOf(
     { name: "activations", bytes: plan.activations, note: "at the largest moment of a step" },
     { name: "reuse", bytes: plan.reuse, note: "buffers that are free at that moment and kept" },
     { name: "workspace", bytes: plan.workspace, note: "what kernels work in" },
-    { name: "runtime", bytes: runtime, note: "Node and the libraries, measured" },
+    { name: "runtime", bytes: runtime, note: runtimeNote },
   ];
 }
 

@@ -1,5 +1,4 @@
-import type { CpuBackend } from "@ft/backend-cpu";
-import { createPlanBackend, type PlanBackend } from "@ft/backend-plan";
+import { createPlanBackend, type PlanBackend, type Plannable } from "@ft/backend-plan";
 import type { EncodeStats } from "@ft/data";
 import { loadModelFrom } from "@ft/models";
 import { bytesOf, FtError, memory, type Parameter, readPieces } from "@ft/tensor";
@@ -51,7 +50,7 @@ export interface PlanInput {
   readonly model: DescribedModel;
   readonly rows: PlannedRows;
   /** the backend that the run would use */
-  readonly like: CpuBackend;
+  readonly like: Plannable<unknown>;
 }
 
 /** Plans by loading the model and taking two optimizer steps on a backend that holds nothing: the code of a run, unchanged. */
@@ -174,7 +173,7 @@ interface Work {
 }
 
 /** Takes the work of the first step apart: its first micro-batch, and what is not micro-batches. */
-function counter({ work }: PlanBackend): {
+function counter({ work }: Pick<PlanBackend, "work">): {
   begin(): void;
   end(): void;
   perStep(accumulation: number, share: number): Work;

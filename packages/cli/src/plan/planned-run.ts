@@ -1,7 +1,7 @@
-import type { CpuBackend } from "@ft/backend-cpu";
 import { FtError } from "@ft/tensor";
 import type { PeakMemory } from "@ft/trainer";
 import type { SettledConfig } from "../config/settle.ts";
+import { type OpenBackend, plannable } from "../run/open-backend.ts";
 import type { TrainingRows } from "../train/rows.ts";
 import { describeModel } from "./described-model.ts";
 import { largestMoment } from "./estimate.ts";
@@ -23,11 +23,14 @@ export async function planOfRun({
 }: {
   readonly config: SettledConfig;
   readonly rows: TrainingRows;
-  readonly backend: CpuBackend;
+  readonly backend: OpenBackend;
 }): Promise<PeakMemory | undefined> {
   try {
     const model = await describeModel(config.model);
-    const plan = await planMemory({ config, model, rows: measuredRows(rows.training), like: backend });
+    const like = await plannable(backend);
+    const plan = await planMemory({ config, model, rows: measuredRows(rows.training), like });
+    // what the driver takes for itself is neither planned nor measured
+    if ("card" in backend) return { tensors: plan.tensors, resident: largestMoment(plan).bytes };
     const { rss, arrayBuffers } = process.memoryUsage();
     return { tensors: plan.tensors, resident: rss - arrayBuffers + largestMoment(plan).bytes };
   } catch (error) {

@@ -1,4 +1,3 @@
-import type { CpuBackend } from "@ft/backend-cpu";
 import type { SettledConfig } from "../config/settle.ts";
 import type { Io } from "../io.ts";
 import type { DescribedModel } from "./described-model.ts";
@@ -7,18 +6,19 @@ import type { Rates } from "./machine.ts";
 import type { MemoryPlan } from "./plan-memory.ts";
 import type { PlannedRows } from "./planned-batches.ts";
 import { size } from "./sizes.ts";
+import type { PlanTarget } from "./target.ts";
 
 interface Described {
   readonly config: SettledConfig;
   readonly model: DescribedModel;
   readonly rows: PlannedRows;
-  readonly like: CpuBackend;
+  readonly target: PlanTarget;
   readonly plan: MemoryPlan;
   readonly name: string;
 }
 
 /** What is planned, in three lines. */
-export function describePlan(io: Io, { config, model, rows, like, plan, name }: Described): void {
+export function describePlan(io: Io, { config, model, rows, target, plan, name }: Described): void {
   const { method, optimizer, quantization, lora, checkpointing, accumulation, compute } = config;
   const held = quantization ? `${quantization.type}` : method === "full" ? config.weightDtype : model.dtype;
   io.print(
@@ -31,7 +31,7 @@ export function describePlan(io: Io, { config, model, rows, like, plan, name }: 
     `run         ${method}${adapter}, ${optimizer}, ${batch} x ${seq} tokens x ${accumulation}${known}${checkpointing ? ", checkpointing" : ""}`,
   );
   io.print(
-    `backend     ${like.name} (${like.engine}, ${like.threads} thread${like.threads === 1 ? "" : "s"}), the only backend of this command; products in ${compute}`,
+    `backend     ${target.words}; ${target.name === "cpu" ? `products in ${compute}` : `activations in ${config.dtype ?? "f32"}`}`,
   );
   io.print("");
 }

@@ -1,22 +1,11 @@
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { type CpuBackend, createCpuBackend } from "@ft/backend-cpu";
 import { ChatTemplate, chatTemplateOf, checkVocabulary, loadTokenizer, type Tokenizer } from "@ft/data";
 import { type LoraAdapter, loadAdapter } from "@ft/lora";
 import { type Llama, loadModel } from "@ft/models";
-import { type Backend, FtError } from "@ft/tensor";
+import { type Backend, type FloatDType, FtError } from "@ft/tensor";
 import { exists } from "./exists.ts";
 import { storedFormat } from "./stored-format.ts";
-
-/** The best backend there is: today the CPU. */
-export async function openBackend(
-  name: "auto" | "cpu",
-  { threads, compute = "f32" }: { readonly threads?: number | undefined; readonly compute?: "f32" | "bf16" } = {},
-): Promise<CpuBackend> {
-  if (name !== "auto" && name !== "cpu")
-    throw new FtError("config", `there is no backend "${name}"`, "use auto or cpu");
-  return createCpuBackend({ compute, ...(threads !== undefined && { threads }) });
-}
 
 /** The template that turns messages into text: the model's own unless a file replaces it. */
 export async function openTemplate(tokenizer: Tokenizer, file?: string): Promise<ChatTemplate> {
@@ -40,6 +29,8 @@ export interface OpenModelOptions {
   readonly backend: Backend;
   readonly adapter?: string | undefined;
   readonly chatTemplate?: string | undefined;
+  /** what activations are computed in; f32 when absent */
+  readonly dtype?: FloatDType | undefined;
 }
 
 /** A run's folder in place of what it saved is an easy slip: what it holds under this name is meant. */
@@ -54,7 +45,8 @@ export async function openModel(given: string, options: OpenModelOptions): Promi
   const tokenizer = await loadTokenizer(path);
   const template = await openTemplate(tokenizer, options.chatTemplate);
   const format = await storedFormat(path);
-  const model = await loadModel(path, { backend: options.backend, ...(format && { format }) });
+  const { backend, dtype } = options;
+  const model = await loadModel(path, { backend, ...(format && { format }), ...(dtype && { dtype }) });
   try {
     checkVocabulary(tokenizer, model.config.vocabSize, path);
     const adapter =

@@ -29,16 +29,16 @@ export async function loadBase(config: TrainConfig, backend: Backend): Promise<B
   return { model: await loadModel(path, { ...held, backend, format }), stored: undefined };
 }
 
-/** What float matrices are held in under a method: f32 or bf16 for full, as in the file under adapters. */
+/** What float matrices are held in under a method, f32 or bf16 for full, as in the file under adapters; and activations. */
 export function heldAs(
-  { method, model, weightDtype }: TrainConfig,
+  { method, model, weightDtype, dtype = "f32" }: TrainConfig,
   stored: boolean,
-): Required<Pick<LoadModelOptions, "weights">> {
+): Required<Pick<LoadModelOptions, "weights" | "dtype">> {
   if (method === "full" && stored)
     throw new FtError(
       "config",
       `method full trains every weight, and ${model} is quantised`,
       "use method lora or qlora, or the model before its quantisation",
     );
-  return { weights: method === "full" ? weightDtype : "stored" };
+  return { weights: method === "full" ? weightDtype : "stored", dtype };
 }

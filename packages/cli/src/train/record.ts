@@ -43,6 +43,7 @@ export function identityOf({ config, hashes }: RunRecord): Record<string, string
   return {
     method,
     compute,
+    ...(config.dtype !== undefined && config.dtype !== "f32" && { dtype: config.dtype }),
     seed,
     packing,
     truncation,

@@ -34,7 +34,7 @@ export function trainingOptions({
   optimizer,
   checkpoints,
   signal,
-}: RunParts): TrainOptions<Batch> {
+}: RunParts): TrainOptions<Batch, ReturnType<typeof uploadBatch>> {
   const { training, heldOut } = rows;
   const { accumulation, epochs, maxSteps, clipNorm, patience, minDelta, keep, resume, checkpointing } = config;
   const { optimizerPlacement, optimizerFolder } = config;
@@ -44,7 +44,9 @@ export function trainingOptions({
   const { vocabSize } = model.config;
   return {
     parameters: trainables.parameters,
-    loss: (batch) => model.loss(uploadBatch(model.backend, batch, vocabSize), { checkpointing }).loss,
+    // apart from the loss, so that a backend that records a step can replay it over the next batch
+    upload: (batch) => uploadBatch(model.backend, batch, vocabSize),
+    loss: (_, inputs) => model.loss(inputs, { checkpointing }).loss,
     batches: training,
     optimizer,
     optimizerPlacement: optimizerPlacement === "file" ? { file: optimizerFolder ?? config.out } : optimizerPlacement,
@@ -52,6 +54,8 @@ export function trainingOptions({
     ...length,
     accumulation,
     ...(clipNorm > 0 && { clipNorm }),
+    // f16 holds nothing below 6e-8
+    ...(config.dtype === "f16" && { lossScale: {} }),
     ...(heldOut && {
       evaluate: {
         every,

@@ -1,6 +1,6 @@
-import { hasWindows, run, scope, sizeOf, type Tensor, wideOf, windowElements, windowOf } from "@ft/tensor";
+import { hasWindows, Replay, run, sizeOf, type Tensor, wideOf, windowElements, windowOf } from "@ft/tensor";
 import { sumSquaresOp } from "@ft/tensor/ops";
-import { readScalars } from "../scalars.ts";
+import { packed } from "../scalars.ts";
 
 /** The norm of all gradients together, and which of them are not finite. */
 export interface GlobalNorm {
@@ -10,35 +10,36 @@ export interface GlobalNorm {
   readonly nonFinite: readonly string[];
 }
 
-/** The global norm of gradients by name. Squares are summed per tensor by the backend and across tensors in f64; one host read. */
-export async function globalNorm(grads: ReadonlyMap<string, Tensor>): Promise<GlobalNorm> {
-  const owners: string[] = [];
-  const parts: Tensor[] = [];
-  try {
-    for (const [name, grad] of grads)
-      for (const part of partsOf(grad)) {
-        parts.push(part);
-        owners.push(name);
-      }
-    const squares = await readScalars(parts);
-    const nonFinite = new Set(owners.filter((_, i) => !Number.isFinite(squares[i])));
-    return { norm: Math.sqrt(squares.reduce((sum, square) => sum + square, 0)), nonFinite: [...nonFinite] };
-  } finally {
-    for (const part of parts) part.dispose();
-  }
+/**
+ * The global norm of gradients by name. Squares are summed per tensor by the backend and across tensors in f64; one host
+ * read. A `replay` that is passed again and again lets the backend record the sums.
+ */
+export async function globalNorm(
+  grads: ReadonlyMap<string, Tensor>,
+  replay: Replay = new Replay("gradient norm"),
+): Promise<GlobalNorm> {
+  if (grads.size === 0) return { norm: 0, nonFinite: [] };
+  const owners = [...grads].flatMap(([name, grad]) => windowStarts(grad).map(() => name));
+  const { results } = replay.run([...grads.values()], () => {
+    const sums = [...grads.values()].flatMap((grad) => windowStarts(grad).map((start) => sumOfSquares(grad, start)));
+    return new Map([["squares", packed(sums)]]);
+  });
+  const [all] = results.values();
+  const squares = all ? Array.from(await all.read(), Number) : [];
+  all?.dispose();
+  const nonFinite = new Set(owners.filter((_, i) => !Number.isFinite(squares[i])));
+  return { norm: Math.sqrt(squares.reduce((sum, square) => sum + square, 0)), nonFinite: [...nonFinite] };
 }
 
-/** Σ x² of a tensor; of one in 16 bits in windows, since it is widened for its sum and may be large. */
-function* partsOf(x: Tensor): Generator<Tensor> {
+/** Where sums begin: a tensor in 16 bits is summed in windows, since it may be widened for its sum and may be large. */
+function windowStarts(x: Tensor): readonly (number | undefined)[] {
   const size = sizeOf(x.shape);
-  if (wideOf(x.dtype) === x.dtype || size <= windowElements || !hasWindows(x.backend)) {
-    yield sumOfSquares(x);
-    return;
-  }
-  for (let start = 0; start < size; start += windowElements)
-    yield scope(() => sumOfSquares(windowOf(x, start, Math.min(windowElements, size - start)) ?? x));
+  if (wideOf(x.dtype) === x.dtype || size <= windowElements || !hasWindows(x.backend)) return [undefined];
+  return Array.from({ length: Math.ceil(size / windowElements) }, (_, i) => i * windowElements);
 }
 
-function sumOfSquares(x: Tensor): Tensor {
-  return run(sumSquaresOp, { in: { x }, attrs: {}, axes: { y: [] } }).y;
+function sumOfSquares(x: Tensor, start: number | undefined): Tensor {
+  const count = start === undefined ? 0 : Math.min(windowElements, sizeOf(x.shape) - start);
+  const part = start === undefined ? x : (windowOf(x, start, count) ?? x);
+  return run(sumSquaresOp, { in: { x: part }, attrs: {}, axes: { y: [] } }).y;
 }
