@@ -22,5 +22,4 @@ export { checkRange, type Defaults, readSettings } from "./settings.ts";
 export { type SgdOptions, type SgdSlots, sgd } from "./sgd/sgd.ts";
 export { OptimizerState, type OptimizerStateOptions, type StepAt } from "./state.ts";
 export type { SavedSlot } from "./state-slots.ts";
-export { type RoundStochastic, roundBlock, roundStochasticOp } from "./stochastic/round.ts";
 export { type StochasticRoundingOptions, withStochasticRounding } from "./stochastic/stochastic.ts";

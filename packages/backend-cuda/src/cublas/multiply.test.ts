@@ -86,18 +86,37 @@ describe("multiply", () => {
 describe("tuning", () => {
   const three = { algorithms: 3 };
 
-  it("keeps the fastest algorithm, and does not try again", () => {
-    const { multiply, queued } = setup(three, { tune: true }, [3, 1, 2]);
+  it("keeps the fastest algorithm, drops those far behind on the way, and does not try again", () => {
+    const { multiply, queued } = setup(three, { tune: true }, [3, 3, 1.1, 1, 1.1, 1, 1.1, 1, 0.9, 1]);
     multiply(product);
-    expect(algorithms(queued())).toEqual([1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3, 2]);
+    const four = (by: number): number[] => Array(4).fill(by);
+    const [one, two, last] = [four(1), four(2), four(3)];
+    expect(algorithms(queued())).toEqual([one, one, two, last, two, last, two, last, two, last, 2].flat());
     multiply(product);
     expect(algorithms(queued())).toEqual([2]);
+  });
+
+  it("takes the library's first where the difference is within what times vary by", () => {
+    const { multiply, queued } = setup(three, { tune: true }, [1, ...Array(4).fill([1.02, 1, 1.01]).flat()]);
+    multiply(product);
+    expect(algorithms(queued()).at(-1)).toBe(1);
+  });
+
+  it("tries no other for a product so short that the host's time would be measured", () => {
+    const { multiply, queued } = setup(three, { tune: true }, [0.1]);
+    multiply(product);
+    expect(algorithms(queued())).toEqual([1, 1, 1, 1, 1]);
   });
 
   it("passes over an algorithm that does not run", () => {
     const { multiply, queued } = setup({ ...three, multiply: (by) => (by === 1 ? 15 : 0) }, { tune: true }, [3, 2]);
     multiply(product);
     expect(algorithms(queued()).at(-1)).toBe(3);
+  });
+
+  it("says what is wrong when none of them runs", () => {
+    const { multiply } = setup({ ...three, multiply: () => 15 }, { tune: true });
+    expect(() => multiply(product)).toThrow("not supported (15)");
   });
 
   it("leaves alone what adds to its result, what is recorded, and what must be the same in every run", () => {

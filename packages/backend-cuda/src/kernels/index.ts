@@ -13,6 +13,7 @@ import { rmsNormKernel, ropeKernel } from "./norm-rope.ts";
 import { adamKernel, adamwKernel, lionKernel, rmspropKernel, sgdKernel } from "./optimizers.ts";
 import { quantize4bitKernel, quantize8bitKernel } from "./quantize.ts";
 import { int8LinearKernel, nf4LinearKernel } from "./quantized-linear.ts";
+import { roundStochasticKernel } from "./round-stochastic.ts";
 
 /** Fused kernels: what a training step spends its time in. */
 export const fusedKernels: readonly AnyKernel<CudaContext>[] = [
@@ -38,6 +39,7 @@ export const fusedKernels: readonly AnyKernel<CudaContext>[] = [
   rmsNormKernel,
   rmspropKernel,
   ropeKernel,
+  roundStochasticKernel,
   scaleKernel,
   sgdKernel,
   sumSquaresKernel,

@@ -1,10 +1,10 @@
 import { type CpuBackend, createCpuBackend } from "@ft/backend-cpu";
 import { bf16ToF32, f32ToBf16, memory, type Parameter, parameter, philox, run, scalar, tensor } from "@ft/tensor";
+import { roundBlock, roundStochasticOp } from "@ft/tensor/ops";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { adamw } from "../adamw/adamw.ts";
 import { sgd } from "../sgd/sgd.ts";
 import { OptimizerState } from "../state.ts";
-import { roundBlock, roundStochasticOp } from "./round.ts";
 import { withStochasticRounding } from "./stochastic.ts";
 
 let cpu: CpuBackend;

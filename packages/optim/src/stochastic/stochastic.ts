@@ -1,7 +1,6 @@
 import { FtError, run, type Tensor } from "@ft/tensor";
-import { castOp } from "@ft/tensor/ops";
+import { castOp, roundBlock, roundStochasticOp } from "@ft/tensor/ops";
 import type { AnyOptimizer, Place, Scalar } from "../optimizer.ts";
-import { roundBlock, roundStochasticOp } from "./round.ts";
 
 /** Settings of withStochasticRounding. */
 export interface StochasticRoundingOptions {
@@ -23,8 +22,7 @@ export function withStochasticRounding(
   const { group, nonNegative } = inner;
   return {
     name: `stochastic(${inner.name})`,
-    // whole blocks of random numbers, where windows need nothing else
-    ...(group === 1 && { group: roundBlock }),
+    ...(group !== undefined && roundBlock % group === 0 && { group }),
     ...(nonNegative && { nonNegative }),
     roundsStochastically: true,
     init(at) {
@@ -44,6 +42,12 @@ export function withStochasticRounding(
 }
 
 function round(x: Tensor, step: Scalar, seed: number, { name, start = 0 }: Place): Tensor<"bf16"> {
+  if (start % roundBlock !== 0)
+    throw new FtError(
+      "config",
+      `${name} is stepped in a window from ${start} on`,
+      `use windows of ${roundBlock} elements`,
+    );
   const stream = (streamOf(name) + Math.floor(start / roundBlock)) >>> 0;
   return run(roundStochasticOp, { in: { x, step }, attrs: { seed, stream }, axes: { y: x.axes } }).y;
 }

@@ -26,6 +26,7 @@ export * from "./quantize8bit/quantize8bit.ts";
 export * from "./rmsNorm/rmsNorm.ts";
 export * from "./rmsprop/rmsprop.ts";
 export * from "./rope/rope.ts";
+export * from "./roundStochastic/roundStochastic.ts";
 export * from "./scale/scale.ts";
 export * from "./sgd/sgd.ts";
 export * from "./slice/slice.ts";

@@ -1,4 +1,7 @@
-import { defineOp, type Op, type P, sizeOf, type View } from "@ft/tensor";
+import type { View } from "../../backend.ts";
+import { sizeOf } from "../../dtype.ts";
+import { defineOp, type Op } from "../../op.ts";
+import type { P } from "../../prims.ts";
 
 /** Inputs, outputs and attributes of roundStochastic, as kernels and references see them. */
 export type RoundStochastic = {
@@ -24,7 +27,7 @@ export const roundBlock: number = 2 ** 22;
 
 /** x to bf16, up or down in magnitude with the probabilities that make it right on average: up where u < what truncation cuts off. */
 export const roundStochasticOp: Op<RoundStochastic> = defineOp<RoundStochastic>({
-  name: "optim/roundStochastic",
+  name: "roundStochastic",
   keeps: () => ({}),
   infer: ({ in: { x } }) => ({ out: { y: { dtype: "bf16", shape: x.shape } }, saved: {} }),
   forward(p, { in: { x, step }, attrs: { seed, stream } }) {
