@@ -17,6 +17,12 @@ template <class A, class B> __device__ void convert(const A* x, i64 n, int align
 #define ENTRY(from, A, to, B)                                                                                         \
   extern "C" __global__ void convert_##from##_##to(const A* __restrict__ x, i64 n, int aligned, B* __restrict__ y) { \
     convert<A, B>(x, n, aligned, y);                                                                                  \
+  }                                                                                                                   \
+  /* two arrays, the second by the blocks whose y is 1 */                                                             \
+  extern "C" __global__ void convert_two_##from##_##to(const A* x0, i64 n0, const A* x1, i64 n1, int aligned, B* y0,  \
+                                                       B* y1) {                                                       \
+    const bool second = blockIdx.y == 1;                                                                              \
+    convert<A, B>(second ? x1 : x0, second ? n1 : n0, aligned, second ? y1 : y0);                                     \
   }
 ENTRY(f32, f32, bf16, bf16)
 ENTRY(f32, f32, f16, f16)

@@ -125,10 +125,29 @@ template <class T, class O> __device__ __forceinline__ void sumSquares(const T* 
   }
 FLOATS(ENTRY)
 
-/** y = Σ parts, by one block. */
+/** y[i] = Σ of the `count` parts of sum i, which block i adds. */
 extern "C" __global__ void sum_squares_join(const f64* parts, int count, f32* y) {
   f64 sum = 0;
-  for (int i = threadIdx.x; i < count; i += blockDim.x) sum += parts[i];
+  for (int i = threadIdx.x; i < count; i += blockDim.x) sum += parts[(i64)blockIdx.x * count + i];
   sum = blockSum<f64>(sum);
-  if (threadIdx.x == 0) *y = (f32)sum;
+  if (threadIdx.x == 0) y[blockIdx.x] = (f32)sum;
 }
+
+// parts[i, block] = a block's part of Σ x² of the i-th array of those that a launch takes, i is the block's y.
+#define THIRTY(M) M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7) M(8) M(9) M(10) M(11) M(12) M(13) M(14) M(15) M(16) M(17)   \
+  M(18) M(19) M(20) M(21) M(22) M(23) M(24) M(25) M(26) M(27) M(28) M(29)
+#define PLACE(i) const void* x##i,
+#define COUNT(i) i64 n##i,
+#define CHOOSE(i)         \
+  if (blockIdx.y == i) {  \
+    x = x##i;             \
+    n = n##i;             \
+  }
+#define EACH(name, T)                                                                                                 \
+  extern "C" __global__ void sum_squares_each_##name(THIRTY(PLACE) THIRTY(COUNT) f64* parts) {                        \
+    const void* x = nullptr;                                                                                          \
+    i64 n = 0;                                                                                                        \
+    THIRTY(CHOOSE)                                                                                                    \
+    sumSquares<T, f64>((const T*)x, n, (unsigned long long)x % 16 == 0, parts + (i64)blockIdx.y * gridDim.x);         \
+  }
+FLOATS(EACH)

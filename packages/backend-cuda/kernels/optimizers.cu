@@ -26,10 +26,10 @@ template <class T> __device__ __forceinline__ void store4(T *to, const f32 (&fro
       if (i < count) to[i] = narrow<T>(from[i]);
 }
 
-/** `packed`: every address is a multiple of four elements. No pointer is __restrict__: results may lie where inputs do. */
+/** `by`: a factor on the gradient. `packed`: every address is a multiple of four elements. No pointer is __restrict__: results may lie where inputs do. */
 template <class P, class G>
 __device__ void adam(const P *param, const G *grad, const f32 *m, const f32 *v, const AdamRates &rates, P *nextParam,
-                     f32 *nextM, f32 *nextV, i64 n, int packed) {
+                     f32 *nextM, f32 *nextV, i64 n, int packed, f32 by = 1.f) {
   const i64 at = globalThread() * WIDTH;
   if (at >= n) return;
   const int count = (int)min((i64)WIDTH, n - at);
@@ -39,7 +39,7 @@ __device__ void adam(const P *param, const G *grad, const f32 *m, const f32 *v, 
   load4(a, m + at, count, packed);
   load4(b, v + at, count, packed);
 #pragma unroll
-  for (int i = 0; i < WIDTH; i++) adamStep(rates, p[i], g[i], a[i], b[i]);
+  for (int i = 0; i < WIDTH; i++) adamStep(rates, p[i], __fmul_rn(g[i], by), a[i], b[i]);
   store4(nextParam + at, p, count, packed);
   store4(nextM + at, a, count, packed);
   store4(nextV + at, b, count, packed);
@@ -137,8 +137,43 @@ __device__ void sgd(const P *param, const G *grad, const f32 *held, const f32 *l
   store4(nextParam + at, p, count, packed);
 }
 
+// adam in place for 24 parameters a launch: those of the i-th are for the blocks whose y is i. scale may be null.
+#define EACH(M) M(0) M(1) M(2) M(3) M(4) M(5) M(6) M(7) M(8) M(9) M(10) M(11) M(12) M(13) M(14) M(15) M(16) M(17) M(18)  \
+  M(19) M(20) M(21) M(22) M(23)
+#define PARAM(i) void *p##i,
+#define GRAD(i) const void *g##i,
+#define MEAN(i) f32 *m##i,
+#define SQUARE(i) f32 *v##i,
+#define COUNT(i) i64 n##i,
+#define CHOOSE(i)         \
+  if (blockIdx.y == i) {  \
+    p = p##i;             \
+    g = g##i;             \
+    m = m##i;             \
+    v = v##i;             \
+    n = n##i;             \
+  }
+template <class T> __device__ __forceinline__ bool atPack(const void *x) {
+  return (unsigned long long)x % (WIDTH * sizeof(T)) == 0;
+}
+#define ADAM_EACH(name, P, G)                                                                                           \
+  extern "C" __global__ void adam_each_##name(EACH(PARAM) EACH(GRAD) EACH(MEAN) EACH(SQUARE) EACH(COUNT)                \
+                                              const f32 *lr, const f32 *correction1, const f32 *correction2,            \
+                                              const f32 *scale, f32 beta1, f32 rest1, f32 beta2, f32 rest2, f32 eps,    \
+                                              f32 decay, int order) {                                                   \
+    void *p = nullptr;                                                                                                  \
+    const void *g = nullptr;                                                                                            \
+    f32 *m = nullptr, *v = nullptr;                                                                                     \
+    i64 n = 0;                                                                                                          \
+    EACH(CHOOSE)                                                                                                        \
+    const AdamRates rates(beta1, rest1, beta2, rest2, eps, decay, order, lr, correction1, correction2);                 \
+    const bool packed = atPack<P>(p) && atPack<G>(g) && atPack<f32>(m) && atPack<f32>(v);                               \
+    adam<P, G>((P *)p, (const G *)g, m, v, rates, (P *)p, m, v, n, packed, scale ? *scale : 1.f);                       \
+  }
+
 // Names: adam_<parameter>_<gradient>.
 #define ENTRY(name, P, G)                                                                                               \
+  ADAM_EACH(name, P, G)                                                                                               \
   extern "C" __global__ void adam_##name(const P *param, const G *grad, const f32 *m, const f32 *v, const f32 *lr,      \
                                          const f32 *correction1, const f32 *correction2, P *nextParam, f32 *nextM,      \
                                          f32 *nextV, i64 n, f32 beta1, f32 rest1, f32 beta2, f32 rest2, f32 eps,        \

@@ -15,5 +15,5 @@ export function partOf(buffer: CudaBuffer, { dtype }: Spec, start: number, count
 
 /** Keeps what the host wrote to a buffer where kernels may decide by it: ids of segments, targets. */
 export function remember(buffer: CudaBuffer, { dtype }: Spec, data: DataOf[DType]): void {
-  buffer.host = dtype === "i32" && data.length <= kept ? Int32Array.from(data) : undefined;
+  buffer.host = data instanceof Int32Array && dtype === "i32" && data.length <= kept ? data.slice() : undefined;
 }

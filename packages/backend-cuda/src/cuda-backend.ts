@@ -4,6 +4,7 @@ import { openCard } from "./card.ts";
 import type { Address, CardFacts, CudaBuffer, CudaContext } from "./context.ts";
 import { createMultiply, workspaceBytes } from "./cublas/multiply.ts";
 import { check, loadDriver } from "./driver/driver.ts";
+import { fillsAsKernels } from "./graph-fills.ts";
 import { createGraphs, type Graphs } from "./graphs.ts";
 import { fusedKernels } from "./kernels/index.ts";
 import { architectureOf } from "./launch/architecture.ts";
@@ -165,6 +166,7 @@ export async function createCudaBackend(options: CudaOptions = {}): Promise<Cuda
         region = forGraphs;
       },
       beforeEnd: () => parking.settle(),
+      prepare: (graph) => fillsAsKernels(driver, library, graph),
       leaveGraphs() {
         region = ordinary;
       },

@@ -35,6 +35,7 @@ function setup() {
     context,
     enterGraphs: () => said.push("enter"),
     beforeEnd: () => {},
+    prepare: () => said.push("prepare"),
     leaveGraphs: () => said.push("leave"),
     giveBack: ({ address }) => said.push(`give ${address}`),
   });
@@ -51,7 +52,7 @@ describe("createGraphs", () => {
     expect(heard()).toEqual([]);
     const second = view(2n);
     graphs.run("step", [second], fn);
-    expect(heard()).toEqual(["enter", "begin", "end", "instantiate", "destroy", "leave", "launch"]);
+    expect(heard()).toEqual(["enter", "begin", "end", "prepare", "instantiate", "destroy", "leave", "launch"]);
     expect(graphs.run("step", [view(3n)], fn)).toEqual([result]);
     expect(heard()).toEqual(["copy 3 to 2", "launch"]);
     expect(fn).toHaveBeenCalledTimes(2);

@@ -1,4 +1,4 @@
-import { FtError, type View } from "@ft/tensor";
+import { FtError, sameShape, type View } from "@ft/tensor";
 import type { Address, CudaBuffer, CudaContext, CudaView } from "./context.ts";
 import { check, type DriverCalls, made } from "./driver/driver.ts";
 
@@ -26,6 +26,8 @@ export interface GraphHost {
   enterGraphs(): void;
   /** Whatever was queued beside the stream comes back to it. */
   beforeEnd(): void;
+  /** Changes what was recorded into what replays faster. */
+  prepare(graph: Address): void;
   /** Buffers come from the ordinary region again. */
   leaveGraphs(): void;
   /** The memory of a result may be used by graphs that are recorded from now on. */
@@ -69,14 +71,16 @@ export function createGraphs(host: GraphHost): Graphs {
     `${key}|${inputs.map(({ dtype, shape }) => `${dtype}${shape}`).join()}`;
 
   const serves = (graph: Recorded, inputs: readonly CudaView[]): boolean =>
+    inputs.length === graph.inputs.length &&
+    graph.inputs.every((to, i) => alike(inputs[i]!, to)) &&
     graph.guards.every(({ input, describe, said }) => {
       const { host: written } = inputs[input]!.storage.buffer;
       return written !== undefined && describe(written) === said;
     });
 
   const replay = (graph: Recorded, inputs: readonly CudaView[]): readonly CudaView[] => {
-    for (const [i, to] of graph.inputs.entries()) {
-      const from = inputs[i]!;
+    for (let i = 0; i < inputs.length; i++) {
+      const [from, to] = [inputs[i]!, graph.inputs[i]!];
       if (from.storage === to.storage) continue;
       const { address, bytes } = to.storage.buffer;
       host.context.copy(address, from.storage.buffer.address, bytes);
@@ -115,6 +119,7 @@ export function createGraphs(host: GraphHost): Graphs {
         if (results !== undefined) check("recording a graph", status);
         graph = BigInt(out[0]!);
       }
+      host.prepare(graph);
       const exec = made("making a graph", driver.cuGraphInstantiate, graph, 0);
       for (const { storage } of results) lent.add(storage);
       return { exec, inputs, results, guards: recording.guards };
@@ -155,10 +160,10 @@ export function createGraphs(host: GraphHost): Graphs {
       recording.guards.push({ input, describe, said: describe(buffer.host) });
     },
     run(key, inputs, fn) {
-      const shape = shapeKey(key, inputs);
-      const known = recorded.get(shape) ?? [];
+      const known = recorded.get(key) ?? [];
       const graph = known.find((one) => serves(one, inputs));
       if (graph) return replay(graph, inputs);
+      const shape = shapeKey(key, inputs);
       if (!seen.has(shape) || failed.has(shape) || count >= most || recording !== undefined) {
         seen.add(shape);
         return fn();
@@ -166,7 +171,7 @@ export function createGraphs(host: GraphHost): Graphs {
       try {
         const fresh = record(inputs, fn);
         count++;
-        recorded.set(shape, [...known, fresh]);
+        recorded.set(key, [...known, fresh]);
         return replay(fresh, inputs);
       } catch (error) {
         // what cannot be recorded runs as ever
@@ -177,11 +182,8 @@ export function createGraphs(host: GraphHost): Graphs {
       }
     },
     forget(key) {
-      for (const [shape, graphs] of recorded)
-        if (shape.startsWith(`${key}|`)) {
-          drop(graphs);
-          recorded.delete(shape);
-        }
+      drop(recorded.get(key) ?? []);
+      recorded.delete(key);
       for (const known of [seen, failed])
         for (const shape of known) if (shape.startsWith(`${key}|`)) known.delete(shape);
     },
@@ -190,4 +192,9 @@ export function createGraphs(host: GraphHost): Graphs {
       recorded.clear();
     },
   };
+}
+
+/** What comes back from a replay is often the very view that was recorded. */
+function alike(a: CudaView, b: CudaView): boolean {
+  return a === b || (a.dtype === b.dtype && sameShape(a.shape, b.shape));
 }

@@ -37,11 +37,14 @@ export function uploadBatch(backend: Backend, host: HostBatch, vocabSize: number
 }
 
 function check(name: string, ids: Int32Array, low: number, high: number): void {
-  for (const id of ids)
+  // by index: an iterator costs several times as much, in every step
+  for (let i = 0; i < ids.length; i++) {
+    const id = ids[i]!;
     if (id < low || id >= high)
       throw new FtError(
         "data",
         `[batch] ${name} hold id ${id}, the model knows ${high} tokens`,
         "use the tokenizer that belongs to the model",
       );
+  }
 }

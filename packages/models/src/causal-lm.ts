@@ -36,6 +36,12 @@ export interface CausalLm extends LinearHost, Disposable {
     cache: KvCache,
     counts?: readonly number[],
   ): Tensor<WideDType, readonly ["batch", "last", "vocab"]>;
+  /** The likeliest token after the last of `ids`, the first of equals: argmax of the scores that advance() gives, made where they are. */
+  next(
+    ids: Tensor<"i32", readonly ["batch", "seq"]>,
+    cache: KvCache,
+    counts?: readonly number[],
+  ): Tensor<"i32", readonly ["batch", "last"]>;
   /** An empty key/value cache for `batch` rows of at most `capacity` tokens. */
   createCache(batch: number, capacity: number): KvCache;
   dispose(): void;

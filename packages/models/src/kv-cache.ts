@@ -19,8 +19,11 @@ export class KvCache implements Disposable {
   readonly #backend: Backend;
   readonly #layers: { k: Cached; v: Cached }[];
   readonly #lengths: Int32Array<ArrayBuffer>;
-  /** one token more for every row, as the backend may have recorded it over this cache */
-  readonly replay: Replay = new Replay("token");
+  /** one token more for every row, as the backend may have recorded it over this cache: its scores, or the likeliest next */
+  readonly replays: { readonly scores: Replay; readonly next: Replay } = {
+    scores: new Replay("scores"),
+    next: new Replay("token"),
+  };
 
   constructor(backend: Backend, config: LlamaConfig, dtype: FloatDType, batch: number, capacity: number) {
     this.batch = batch;
@@ -92,7 +95,7 @@ export class KvCache implements Disposable {
   }
 
   dispose(): void {
-    this.replay.dispose();
+    for (const replay of Object.values(this.replays)) replay.dispose();
     for (const { k, v } of this.#layers.splice(0)) {
       k.dispose();
       v.dispose();

@@ -1,11 +1,12 @@
 import { createCpuBackend } from "@ft/backend-cpu";
 import { createTfjsBackend } from "@ft/backend-tfjs";
 import { memory, tensor } from "@ft/tensor";
+import { argmax } from "@ft/tensor/ops";
 import { expectClose } from "@ft/testing";
 import * as tf from "@tensorflow/tfjs-core";
 import "@tensorflow/tfjs-backend-cpu";
 import { describe, expect, it } from "vitest";
-import { generate, type Llama, loadModel } from "../src/index.ts";
+import { argmax as firstLargest, generate, type Llama, loadModel } from "../src/index.ts";
 import { goldenFolder, goldenJson } from "./goldens.ts";
 
 const json = goldenJson("llama-gqa");
@@ -51,6 +52,27 @@ describe.each(["native kernels", "reference loops", "TensorFlow.js"] as const)("
       expectClose(await logits.read(), await scoresOf(model, prompt.slice(0, seen)), bound, `after ${seen} tokens`);
     }
     expect(() => cache.reserve(1)).toThrow(/exceed the capacity of 9/);
+  });
+
+  it("finds the next token where the scores are: the first largest, also among NaN", async () => {
+    using model = await open(name);
+    using byScores = model.createCache(1, prompt.length);
+    using byTokens = model.createCache(1, prompt.length);
+    for (const piece of [prompt.slice(0, 6), prompt.slice(6, 7)]) {
+      using ids = tensor(model.backend, "i32", ["batch", "seq"], [1, piece.length], Int32Array.from(piece));
+      using scores = model.advance(ids, byScores);
+      using next = model.next(ids, byTokens);
+      expect([...(await next.read())]).toEqual([firstLargest(await scores.read())]);
+    }
+    for (const row of [
+      [1, 3, 3, 2],
+      [Number.NaN, 3, 4, 2],
+      [1, Number.NaN, 3, 3],
+    ]) {
+      using scores = tensor(model.backend, "f32", ["batch", "vocab"], [1, 4], Float32Array.from(row));
+      using next = argmax(scores);
+      expect([...(await next.read())]).toEqual([firstLargest(row)]);
+    }
   });
 
   it("leaks nothing, also when the reader stops early", async () => {

@@ -49,6 +49,14 @@ export interface Optimizer<S extends Slots, C extends string> {
       readonly scalars: { readonly [K in C]: Scalar };
     },
   ): { readonly param: Tensor<FloatDType>; readonly slots: S };
+  /**
+   * step() of many whole parameters at once, their gradients times `scale`; undefined, and nothing is done, where that is
+   * not better than one by one. Absent: one by one.
+   */
+  stepEach?(
+    parameters: readonly (Place & { readonly grad: Tensor; readonly slots: S })[],
+    numbers: { readonly scalars: { readonly [K in C]: Scalar }; readonly scale: Scalar | undefined },
+  ): readonly { readonly param: Tensor; readonly slots: S }[] | undefined;
   /** The value to evaluate, save and export, where it is not the value being trained (schedule-free and averaging methods). */
   evaluated?(at: Place & { readonly slots: S }): Tensor<FloatDType>;
 }

@@ -60,28 +60,39 @@ export function stepAtOnce(
   replays: StepReplays,
 ): boolean {
   if (entries[0]?.param.backend.graphs === undefined) return false;
-  const parts: { entry: Entry; grad: Tensor; slots: { [slot: string]: Tensor } }[] = [];
-  for (const entry of entries) {
-    const grad = grads.get(entry.name);
-    if (entry.window !== undefined || grad === undefined) return false;
-    const slots: { [slot: string]: Tensor } = {};
-    for (const [slot, { held }] of Object.entries(entry.slots)) {
-      const value = held.take(undefined);
+  // loops without objects: a model has some hundred adapters, and a replayed step nothing else for the host to do
+  const given: Tensor[] = [];
+  const places: Tensor[] = [];
+  for (const { name, window, param, slots } of entries) {
+    const grad = grads.get(name);
+    if (window !== undefined || grad === undefined) return false;
+    given.push(grad);
+    places.push(param);
+    for (const slot in slots) {
+      const value = slots[slot]!.held.take(undefined);
       if (value instanceof Promise) return false;
-      slots[slot] = value;
+      places.push(value);
     }
-    parts.push({ entry, grad, slots });
   }
-  const places = parts.flatMap(({ entry, slots }) => [entry.param, ...Object.values(slots)]);
-  if (!places.every(({ view }) => view.storage.exclusive)) return false;
+  for (const { view } of places) if (!view.storage.exclusive) return false;
 
   const numbers = new Set(entries.map(numbersOf));
   const scalars = [...numbers].flatMap(({ scalars, scale }) => [...Object.values(scalars), ...(scale ? [scale] : [])]);
   const replay = [...numbers].some(({ scale }) => scale) ? replays.scaled : replays.plain;
-  replay.over(places).run([...parts.map(({ grad }) => grad), ...scalars], () => {
-    for (const { entry, grad, slots } of parts) {
-      const next = nextOf(optimizer, entry, { param: entry.param, wholeGrad: grad, slots }, numbersOf(entry));
-      place(next.param, entry.param);
+  replay.over(places).run([...given, ...scalars], () => {
+    let at = 0;
+    const parameters = entries.map(({ name, role, size, param, slots }, i) => {
+      at++;
+      const own = Object.fromEntries(Object.keys(slots).map((slot) => [slot, places[at++]!]));
+      return { name, role, size, param, grad: given[i]!, slots: own };
+    });
+    const [same, ...others] = numbers;
+    const together = same && others.length === 0 ? optimizer.stepEach?.(parameters, same) : undefined;
+    for (const [i, entry] of entries.entries()) {
+      const { param, grad: wholeGrad, slots } = parameters[i]!;
+      const next =
+        together?.[i] ?? nextOf(optimizer, entry, { param: entry.param, wholeGrad, slots }, numbersOf(entry));
+      place(next.param, param);
       for (const [slot, value] of Object.entries(slots)) place(next.slots[slot] ?? value, value);
     }
     return new Map();

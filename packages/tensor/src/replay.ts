@@ -30,8 +30,13 @@ export class Replay implements Disposable {
 
   /** For a function that reads or writes these tensors beside its inputs: begins anew when one has moved since the last time. */
   over(tensors: Iterable<Tensor>): this {
-    const places = Array.from(tensors, ({ view }) => view.storage);
-    const same = places.length === this.#places.length && places.every((place, i) => place === this.#places[i]);
+    const places: Storage[] = [];
+    let same = true;
+    for (const { view } of tensors) {
+      same &&= view.storage === this.#places[places.length];
+      places.push(view.storage);
+    }
+    same &&= places.length === this.#places.length;
     if (!same && this.#places.length > 0) {
       this.dispose();
       this.#key = `${this.#name} ${++made}`;

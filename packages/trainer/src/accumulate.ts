@@ -33,6 +33,7 @@ export function accumulate(
   sofar: ReadonlyMap<string, Tensor>,
   fresh: ReadonlyMap<string, Tensor>,
 ): Map<string, Tensor> {
+  if (sofar.size === 0) return new Map(fresh);
   const sums = new Map(sofar);
   for (const [name, grad] of fresh) {
     const have = sums.get(name);

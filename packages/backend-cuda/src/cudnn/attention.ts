@@ -85,7 +85,7 @@ export function attentionShape(
   if (headDim > (version >= wideHeads ? 256 : 128)) return undefined;
   const { buffer } = segments.storage;
   if (buffer.host?.length !== batch * seq) return undefined;
-  context.guard(buffer, (host) => nameOf(sequencesOf(host, seq)));
+  context.guard(buffer, (host) => nameOf(known(host, seq)));
   const sequences = known(buffer.host, seq);
   if (sequences.kind === "own") return undefined;
   // 9.19 sums dq wrongly where packed heads are no multiple of 16

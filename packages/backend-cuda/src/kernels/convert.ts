@@ -40,3 +40,24 @@ export function fromDtype(context: CudaContext, view: CudaView, dtype: DType, fn
     convertInto(context, { at: to, dtype, count }, { at: at(view), dtype: view.dtype });
   });
 }
+
+/** As inDtype() for two arrays of one dtype, in one launch where they are to be converted. */
+export function bothInDtype<R>(
+  context: CudaContext,
+  [x0, x1]: readonly [CudaView, CudaView],
+  dtype: DType,
+  fn: (values0: Address, values1: Address) => R,
+): R {
+  if (x0.dtype !== x1.dtype || x0.dtype === dtype)
+    return inDtype(context, x0, dtype, (values0) => inDtype(context, x1, dtype, (values1) => fn(values0, values1)));
+  const [n0, n1] = [sizeOf(x0.shape), sizeOf(x1.shape)];
+  // the second begins at a multiple of 16 bytes
+  const first = Math.ceil((n0 * bytesPerElement[dtype]) / 16) * 16;
+  return context.scratch(first + n1 * bytesPerElement[dtype], (to0) => {
+    const to1 = to0 + BigInt(first);
+    const blocks = Math.ceil(Math.max(n0, n1) / (block * chunkOf(x0.dtype, dtype)));
+    const args = [x0, n0, x1, n1, aligned(x0, x1, to0, to1), to0, to1];
+    context.launch(`convert_two_${x0.dtype}_${dtype}`, [blocks, 2], block, args);
+    return fn(to0, to1);
+  });
+}

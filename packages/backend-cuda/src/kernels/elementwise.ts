@@ -9,8 +9,10 @@ import {
   dropoutOp,
   type Scale,
   type SumSquares,
+  type SumSquaresEach,
   type SwiGlu,
   scaleOp,
+  sumSquaresEachOp,
   sumSquaresOp,
   swigluOp,
 } from "@ft/tensor/ops";
@@ -129,6 +131,35 @@ export const sumSquaresKernel: Kernel<SumSquares, CudaContext> = defineKernel(su
     context.scratch(blocks * 8, (parts) => {
       context.launch(`sum_squares_parts_${x.dtype}`, blocks, block, [x, n, aligned(x), parts]);
       context.launch("sum_squares_join", 1, 256, [parts, blocks, y]);
+    });
+  },
+});
+
+/** what one launch takes */
+const together = 30;
+
+/** As sumSquares, thirty tensors a launch: `parts` numbers of each, which one more launch adds up. */
+export const sumSquaresEachKernel: Kernel<SumSquaresEach, CudaContext> = defineKernel(sumSquaresEachOp, {
+  accepts: ({ in: specs }) => Object.values(specs).every(({ dtype }) => threeFloats.has(dtype)),
+  forward(context, { in: views, out: { y } }) {
+    const xs = Object.values(views);
+    const largest = Math.max(...xs.map(({ shape }) => sizeOf(shape)));
+    const parts = Math.max(1, Math.min(64, Math.ceil(largest / (block * 16))));
+    context.scratch(xs.length * parts * 8, (sums) => {
+      for (let first = 0; first < xs.length; ) {
+        const { dtype } = xs[first]!;
+        let end = first + 1;
+        while (end < xs.length && end < first + together && xs[end]!.dtype === dtype) end++;
+        const group = xs.slice(first, end);
+        const rest = new Array<undefined>(together - group.length).fill(undefined);
+        context.launch(`sum_squares_each_${dtype}`, [parts, group.length], block, [
+          ...[...group, ...rest],
+          ...[...group.map(({ shape }) => sizeOf(shape)), ...rest.map(() => 0)],
+          sums + BigInt(first * parts * 8),
+        ]);
+        first = end;
+      }
+      context.launch("sum_squares_join", xs.length, 64, [sums, parts, y]);
     });
   },
 });

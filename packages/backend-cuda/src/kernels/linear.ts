@@ -3,6 +3,7 @@ import { type LinearShape, linearOp } from "@ft/tensor/ops";
 import { at, type CudaContext, type CudaView } from "../context.ts";
 import { threeFloats } from "./alignment.ts";
 import { fromDtype, inDtype } from "./convert.ts";
+import { fewRows } from "./few-rows.ts";
 
 /** The dtypes as kernels number them. */
 const codes: Partial<Record<DType, number>> = { f32: 0, bf16: 1, f16: 2 };
@@ -19,7 +20,9 @@ export const linearKernel: Kernel<LinearShape, CudaContext> = defineKernel(linea
     const { dtype } = x;
     if (bias) biasRows(context, bias, y, n);
     if (k === 0 && !bias) context.fill(at(y), 0, y.storage.buffer.bytes);
-    inDtype(context, weight, dtype, (w) =>
+    const beta = bias ? 1 : 0;
+    inDtype(context, weight, dtype, (w) => {
+      if (fewRows(context, { dtype, m, n, k, x: at(x), weight: w, y: at(y), beta })) return;
       context.multiply({
         m,
         n,
@@ -27,9 +30,9 @@ export const linearKernel: Kernel<LinearShape, CudaContext> = defineKernel(linea
         a: { at: at(x), dtype, ld: k },
         b: { at: w, dtype, ld: k, transposed: true },
         out: { at: at(y), dtype, ld: n },
-        beta: bias ? 1 : 0,
-      }),
-    );
+        beta,
+      });
+    });
   },
   vjp(context, { kept: { x, weight }, grad: { y: g }, wants, spec, onto, into }) {
     const [n, k] = [dim(spec.weight, 0), dim(spec.weight, 1)];

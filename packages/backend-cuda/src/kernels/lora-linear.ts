@@ -2,13 +2,13 @@ import { bytesPerElement, defineKernel, dim, type Kernel, sizeOf } from "@ft/ten
 import { type LoraAttrs, type LoraLinearShape, loraLinearOp } from "@ft/tensor/ops";
 import { type Address, at, type CudaContext, type CudaView } from "../context.ts";
 import { threeFloats } from "./alignment.ts";
-import { fromDtype, inDtype } from "./convert.ts";
+import { bothInDtype, fromDtype, inDtype } from "./convert.ts";
 import { dropoutInto } from "./elementwise.ts";
 
 /**
- * Every term a product of rank r. Factors are in the dtype of x, as the tensor cores want them: adapters in f32 are rounded
- * to it on the way; sums are f32, and so are the gradients of adapters in f32, unrounded. The forward adds to the base's
- * output; it reads x and reads and writes y once.
+ * Every term a product of rank r. Factors are in the dtype of x, as the tensor cores want them: x·Aᵀ, and adapters in f32
+ * on the way, are rounded to it; sums are f32, and so are the gradients of adapters in f32, unrounded. The forward adds
+ * to the base's output; it reads x and reads and writes y once.
  */
 export const loraLinearKernel: Kernel<LoraLinearShape, CudaContext> = defineKernel(loraLinearOp, {
   accepts: ({ in: { step: _, base, x, a, b } }) =>
@@ -17,101 +17,92 @@ export const loraLinearKernel: Kernel<LoraLinearShape, CudaContext> = defineKern
     const { dtype } = x;
     const [r, k] = [dim(a, 0), dim(a, 1)];
     const [n, m] = [dim(b, 0), dim(xa, 0)];
-    withDropped(context, x, step, attrs, (dropped) =>
-      inDtype(context, a, dtype, (factor) =>
+    if (y.storage !== base.storage) context.copy(at(y), at(base), m * n * bytesPerElement[dtype]);
+    bothInDtype(context, [a, b], dtype, (lowA, lowB) => {
+      withDropped(context, x, step, attrs, (dropped) =>
         context.multiply({
           m,
           n: r,
           k,
           a: { at: dropped, dtype, ld: k },
-          b: { at: factor, dtype, ld: k, transposed: true },
-          out: { at: at(xa), dtype: "f32", ld: r },
+          b: { at: lowA, dtype, ld: k, transposed: true },
+          out: { at: at(xa), dtype, ld: r },
         }),
-      ),
-    );
-    if (y.storage !== base.storage) context.copy(at(y), at(base), m * n * bytesPerElement[dtype]);
-    inDtype(context, xa, dtype, (low) =>
-      inDtype(context, b, dtype, (factor) =>
-        context.multiply({
-          m,
-          n,
-          k: r,
-          a: { at: low, dtype, ld: r },
-          b: { at: factor, dtype, ld: r, transposed: true },
-          out: { at: at(y), dtype, ld: n },
-          alpha: attrs.scale,
-          beta: 1,
-        }),
-      ),
-    );
+      );
+      context.multiply({
+        m,
+        n,
+        k: r,
+        a: { at: at(xa), dtype, ld: r },
+        b: { at: lowB, dtype, ld: r, transposed: true },
+        out: { at: at(y), dtype, ld: n },
+        alpha: attrs.scale,
+        beta: 1,
+      });
+    });
   },
   vjp(context, { kept: { x, a, b, step }, saved: { xa }, grad: { y: g }, attrs, wants, into, onto }) {
     const { dtype } = g;
     const [r, k] = [dim(a, 0), dim(a, 1)];
     const [n, m] = [dim(b, 0), dim(xa, 0)];
     const made: Partial<LoraLinearShape["in"]> = {};
-    context.scratch(m * r * bytesPerElement[dtype], (t) => {
-      if (wants.x || x)
-        inDtype(context, b, dtype, (factor) =>
-          context.multiply({
-            m,
-            n: r,
-            k: n,
-            a: { at: at(g), dtype, ld: n },
-            b: { at: factor, dtype, ld: r },
-            out: { at: t, dtype, ld: r },
-            alpha: attrs.scale,
-          }),
-        );
-      if (x) {
-        const to = into("a");
-        made.a = to;
-        withDropped(context, x, step, attrs, (dropped) =>
-          fromDtype(context, to, "f32", (out) =>
-            context.multiply({
-              m: r,
-              n: k,
-              k: m,
-              a: { at: t, dtype, ld: r, transposed: true },
-              b: { at: dropped, dtype, ld: k },
-              out: { at: out, dtype: "f32", ld: k },
-            }),
-          ),
-        );
-      }
-      if (wants.x) {
+    const gradients = (lowA: Address | undefined, lowB: Address): void =>
+      context.scratch(m * r * bytesPerElement[dtype], (t) => {
+        context.multiply({
+          m,
+          n: r,
+          k: n,
+          a: { at: at(g), dtype, ld: n },
+          b: { at: lowB, dtype, ld: r },
+          out: { at: t, dtype, ld: r },
+          alpha: attrs.scale,
+        });
+        if (x) {
+          const to = into("a");
+          made.a = to;
+          withDropped(context, x, step, attrs, (dropped) =>
+            fromDtype(context, to, "f32", (out) =>
+              context.multiply({
+                m: r,
+                n: k,
+                k: m,
+                a: { at: t, dtype, ld: r, transposed: true },
+                b: { at: dropped, dtype, ld: k },
+                out: { at: out, dtype: "f32", ld: k },
+              }),
+            ),
+          );
+        }
+        if (lowA === undefined) return;
         // dropout stands between the product and the sum, so only without it the product may add
         const { to, beta } = attrs.rate === 0 ? onto("x", x) : { to: into("x", x), beta: 0 as const };
-        inDtype(context, a, dtype, (factor) =>
-          context.multiply({
-            m,
-            n: k,
-            k: r,
-            a: { at: t, dtype, ld: r },
-            b: { at: factor, dtype, ld: k },
-            out: { at: at(to), dtype, ld: k },
-            beta,
-          }),
-        );
+        context.multiply({
+          m,
+          n: k,
+          k: r,
+          a: { at: t, dtype, ld: r },
+          b: { at: lowA, dtype, ld: k },
+          out: { at: at(to), dtype, ld: k },
+          beta,
+        });
         if (attrs.rate > 0) dropoutInto(context, { at: at(to), dtype, count: m * k }, attrs, step, at(to));
         made.x = to;
-      }
-    });
+      });
+    if (wants.x) bothInDtype(context, [a, b], dtype, gradients);
+    else if (x) inDtype(context, b, dtype, (lowB) => gradients(undefined, lowB));
     if (wants.b) {
       const to = into("b");
       made.b = to;
-      inDtype(context, xa, dtype, (low) =>
-        fromDtype(context, to, "f32", (out) =>
-          context.multiply({
-            m: n,
-            n: r,
-            k: m,
-            a: { at: at(g), dtype, ld: n, transposed: true },
-            b: { at: low, dtype, ld: r },
-            out: { at: out, dtype: "f32", ld: r },
-            alpha: attrs.scale,
-          }),
-        ),
+      fromDtype(context, to, "f32", (out) =>
+        context.multiply({
+          m: n,
+          n: r,
+          k: m,
+          a: { at: at(g), dtype, ld: n, transposed: true },
+          b: { at: at(xa), dtype, ld: r },
+          out: { at: out, dtype: "f32", ld: r },
+          alpha: attrs.scale,
+        }),
       );
     }
     if (wants.base) made.base = g;

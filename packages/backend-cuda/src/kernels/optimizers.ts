@@ -1,7 +1,10 @@
 import { bytesPerElement, defineKernel, type Kernel, type Spec, sizeOf } from "@ft/tensor";
 import {
+  type AdamEachShape,
   type AdamShape,
   type AdamWShape,
+  adamEachOp,
+  adamItems,
   adamOp,
   adamwOp,
   type LionShape,
@@ -79,6 +82,52 @@ export const adamwKernel: Kernel<AdamWShape, CudaContext> = defineKernel(adamwOp
 export const adamKernel: Kernel<AdamShape, CudaContext> = defineKernel(adamOp, {
   accepts: ({ in: specs }) => acceptsStep({ ...specs }),
   forward: (context, at) => adamStep(context, at, at.attrs, adamOrders.adam),
+});
+
+/** what one launch takes */
+const together = 24;
+
+/** Many parameters a launch, in place, each with the bits that adam or adamw alone gives it. */
+export const adamEachKernel: Kernel<AdamEachShape, CudaContext> = defineKernel(adamEachOp(0), {
+  accepts({ in: specs }) {
+    const { lr, correction1, correction2, scale, ...rest } = specs;
+    const scalars = { lr, correction1, correction2, ...(scale && { scale }) };
+    const items = adamItems(rest);
+    const dtypes = new Set(items.map(({ param, grad }) => `${param.dtype}_${grad.dtype}`));
+    return dtypes.size <= 1 && items.every(({ param, grad, m, v }) => acceptsStep({ param, grad, m, v, ...scalars }));
+  },
+  forward(context, { in: views, attrs: { beta1, beta2, eps, weightDecay, order }, out }) {
+    const items = adamItems(views);
+    const numbers = [views.lr, views.correction1, views.correction2, views.scale];
+    const constants = [...shares(beta1), ...shares(beta2), eps, weightDecay, adamOrders[order]];
+    const next = (name: string, from: CudaView): CudaView => {
+      const to = out[name] ?? from;
+      if (to.storage !== from.storage) context.copy(at(to), at(from), bytesPerElement[from.dtype] * sizeOf(from.shape));
+      return to;
+    };
+    for (let first = 0; first < items.length; first += together) {
+      const group = items.slice(first, first + together);
+      const places = group.map(({ param, grad, m, v }, i) => ({
+        param: next(`param${first + i}`, param),
+        grad,
+        m: next(`m${first + i}`, m),
+        v: next(`v${first + i}`, v),
+        n: sizeOf(param.shape),
+      }));
+      const none = new Array<undefined>(together - group.length).fill(undefined);
+      const [{ param, grad }] = places as [(typeof places)[number]];
+      const largest = Math.max(...places.map(({ n }) => n));
+      context.launch(`adam_each_${param.dtype}_${grad.dtype}`, [Math.ceil(largest / 1024), group.length], 256, [
+        ...[...places.map((place) => place.param), ...none],
+        ...[...places.map((place) => place.grad), ...none],
+        ...[...places.map(({ m }) => m), ...none],
+        ...[...places.map(({ v }) => v), ...none],
+        ...[...places.map(({ n }) => n), ...none.map(() => 0)],
+        ...numbers,
+        ...constants,
+      ]);
+    }
+  },
 });
 
 export const lionKernel: Kernel<LionShape, CudaContext> = defineKernel(lionOp, {

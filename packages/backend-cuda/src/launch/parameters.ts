@@ -2,7 +2,8 @@ import { FtError } from "@ft/tensor";
 import koffi from "koffi";
 import { at, type KernelArgument } from "../context.ts";
 
-const slots = 64;
+/** parameters of a kernel at most */
+const slots = 160;
 
 /**
  * Packs the arguments of a launch the way the driver takes them: an array of the addresses of the values. Values and
@@ -11,6 +12,8 @@ const slots = 64;
 export interface Parameters {
   /** what goes to the driver */
   readonly pointers: BigUint64Array;
+  /** where `pointers` lies, for structures that hold it */
+  readonly address: bigint;
   /** the values, eight bytes each */
   readonly values: DataView;
   /** Writes values by the parameter types of a kernel, as PTX names them. */
@@ -21,12 +24,14 @@ export function createParameters(): Parameters {
   const bytes = new Uint8Array(new ArrayBuffer(slots * 8));
   const view = new DataView(bytes.buffer);
   const first = BigInt(koffi.address(bytes));
-  const pointers = BigUint64Array.from({ length: slots }, (_, i) => first + BigInt(8 * i));
+  const pointers = new BigUint64Array(new ArrayBuffer(slots * 8));
+  for (let i = 0; i < slots; i++) pointers[i] = first + BigInt(8 * i);
   const fail = (kernel: string, message: string): never => {
     throw new FtError("input", `[cuda] ${kernel}: ${message}`, "compare the launch with the kernel's parameters");
   };
   return {
     pointers,
+    address: BigInt(koffi.address(pointers)),
     values: view,
     pack(kernel, types, values) {
       if (types.length !== values.length || types.length > slots)

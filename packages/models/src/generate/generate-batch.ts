@@ -1,8 +1,9 @@
-import { FtError, philox, tensor } from "@ft/tensor";
+import { type Backend, FtError, philox, type Tensor, tensor } from "@ft/tensor";
 import type { CausalLm } from "../causal-lm.ts";
 import { checkPrompt } from "./check-prompt.ts";
 import { type GenerateOptions, samplingStream } from "./generate.ts";
-import { checkSampling, sampleToken } from "./sample.ts";
+import { checkSampling } from "./sample.ts";
+import { tokensAfter } from "./tokens-after.ts";
 
 /** An answer under way. */
 interface Row {
@@ -23,7 +24,7 @@ export async function generateBatch(
   options: GenerateOptions = {},
 ): Promise<number[][]> {
   const { maxNewTokens = 256, stopIds = model.config.eosTokenIds, seed = 0, signal } = options;
-  const { maxPositions, vocabSize } = model.config;
+  const { maxPositions } = model.config;
   checkSampling(options);
   if (prompts.length === 0) throw new FtError("input", "[generate] there are no prompts", "pass at least one");
   for (const prompt of prompts) checkPrompt(model, prompt);
@@ -39,11 +40,12 @@ export async function generateBatch(
   let next: readonly (readonly number[])[] = prompts;
   for (let i = 0; rows.some(({ finished }) => !finished); i++) {
     signal?.throwIfAborted();
-    const scores = await scoresAfter(model, cache, next);
-    const uniform = philox(seed, samplingStream, i);
+    const counts = next.map(({ length }) => length);
+    using ids = filled(model.backend, next);
+    const tokens = await tokensAfter(model, cache, ids, counts, options, philox(seed, samplingStream, i));
     next = rows.map((row, r) => {
-      if (row.finished) return [];
-      const id = sampleToken(scores.subarray(r * vocabSize, (r + 1) * vocabSize), options, uniform(r));
+      const id = tokens[r];
+      if (row.finished || id === undefined) return [];
       if (!stops.has(id)) row.answer.push(id);
       row.finished = stops.has(id) || row.answer.length === row.most;
       return row.finished ? [] : [id];
@@ -52,20 +54,10 @@ export async function generateBatch(
   return rows.map(({ answer }) => answer);
 }
 
-/** Scores after each row's new ids, row by row; rows are filled up on the right, and a row without new ids stands still. */
-async function scoresAfter(
-  model: CausalLm,
-  cache: ReturnType<CausalLm["createCache"]>,
-  rows: readonly (readonly number[])[],
-): Promise<Float32Array | Float64Array> {
+/** Each row's new ids, filled up on the right. */
+function filled(backend: Backend, rows: readonly (readonly number[])[]): Tensor<"i32", readonly ["batch", "seq"]> {
   const seq = Math.max(...rows.map(({ length }) => length));
   const ids = new Int32Array(rows.length * seq);
   for (const [r, row] of rows.entries()) ids.set(row, r * seq);
-  using input = tensor(model.backend, "i32", ["batch", "seq"], [rows.length, seq], ids, { give: true });
-  using logits = model.advance(
-    input,
-    cache,
-    rows.map(({ length }) => length),
-  );
-  return await logits.read();
+  return tensor(backend, "i32", ["batch", "seq"], [rows.length, seq], ids, { give: true });
 }

@@ -1,7 +1,8 @@
 import { philox, tensor } from "@ft/tensor";
 import type { CausalLm } from "../causal-lm.ts";
 import { checkPrompt } from "./check-prompt.ts";
-import { checkSampling, type SamplingOptions, sampleToken } from "./sample.ts";
+import { checkSampling, type SamplingOptions } from "./sample.ts";
+import { tokensAfter } from "./tokens-after.ts";
 
 /** How generate() picks tokens and when it stops. */
 export interface GenerateOptions extends SamplingOptions {
@@ -37,9 +38,8 @@ export async function* generate(
   for (let i = 0; i < count; i++) {
     signal?.throwIfAborted();
     using input = tensor(model.backend, "i32", ["batch", "seq"], [1, ids.length], Int32Array.from(ids));
-    using logits = model.advance(input, cache);
-    const scores = await logits.read();
-    const next = sampleToken(scores, options, philox(seed, samplingStream, i)(0));
+    const [next] = await tokensAfter(model, cache, input, undefined, options, philox(seed, samplingStream, i));
+    if (next === undefined) return;
     if (stops.has(next)) return;
     yield next;
     ids = [next];

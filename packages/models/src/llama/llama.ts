@@ -5,15 +5,16 @@ import {
   type FloatDType,
   FtError,
   type Parameter,
+  type Replay,
   scope,
   type Tensor,
   tensor,
   type WideDType,
 } from "@ft/tensor";
 import {
+  argmax,
   attention,
   cachedAttention,
-  cast,
   embedding,
   linear,
   linearCrossEntropy,
@@ -29,7 +30,12 @@ import { lastRows } from "./last-rows.ts";
 import { type Projection, projections } from "./names.ts";
 import { widened } from "./widened.ts";
 
+type Ids = Tensor<"i32", readonly ["batch", "seq"]>;
+type Raw = Tensor<FloatDType, readonly ["batch", "last", "vocab"]>;
 type Scores = Tensor<WideDType, readonly ["batch", "last", "vocab"]>;
+type Next = Tensor<"i32", readonly ["batch", "last"]>;
+/** Either of them: what a graph gives has lost its types. */
+type Stepped = Tensor<any, any>;
 type Table = Parameter<FloatDType, readonly ["vocab", "hidden"]>;
 
 export interface LlamaParts {
@@ -117,40 +123,49 @@ export class Llama implements CausalLm {
     return new KvCache(this.backend, this.config, this.dtype, batch, capacity);
   }
 
-  advance(ids: Tensor<"i32", readonly ["batch", "seq"]>, cache: KvCache, counts?: readonly number[]): Scores {
+  advance(ids: Ids, cache: KvCache, counts?: readonly number[]): Scores {
+    return this.#step(ids, cache, counts, cache.replays.scores, widened);
+  }
+
+  next(ids: Ids, cache: KvCache, counts?: readonly number[]): Next {
+    return this.#step(ids, cache, counts, cache.replays.next, argmax);
+  }
+
+  /** One step over the cache, and what `make` makes of its scores. */
+  #step(
+    ids: Ids,
+    cache: KvCache,
+    counts: readonly number[] | undefined,
+    replay: Replay,
+    make: (scores: Raw) => Stepped,
+  ): Stepped {
     const [batch = 0, seq = 0] = ids.shape;
     const own = counts ?? new Array<number>(batch).fill(seq);
     checkCounts(own, batch, seq);
     cache.reserve(seq);
-    const logits = scope(() => {
+    const result = scope(() => {
       const places = cache.places(seq);
       const ragged = own.some((count) => count !== seq) && seq > 1;
       const ends = Int32Array.from(own, (count, row) => row * seq + Math.max(count, 1) - 1);
       const last = ragged ? tensor(this.backend, "i32", ["batch"], [batch], ends, { give: true }) : undefined;
-      const next = (): Scores => this.#next(ids, places, last, cache);
+      const y = (): Stepped => make(this.#scores(ids, places, last, cache));
       const one = seq === 1 && this.backend.graphs !== undefined;
-      return { y: one ? this.#replayed(ids, places, cache, next) : next(), kept: cache.tensors() };
+      return {
+        y: one ? replayed(replay.over(cache.tensors()), [ids, ...Object.values(places)], y) : y(),
+        kept: cache.tensors(),
+      };
     }).y;
     cache.commit(own);
-    return logits;
-  }
-
-  /** The same, recorded by a backend that can: every token of a generation is one more run of one function. */
-  #replayed(ids: Tensor, { start, positions }: Places, cache: KvCache, next: () => Scores): Scores {
-    const { results } = cache.replay.over(cache.tensors()).run([ids, start, positions], () => new Map([["y", next()]]));
-    const scores: Tensor<any, any> | undefined = results.get("y");
-    if (scores === undefined) throw new FtError("backend", "[generate] a replay gave no scores", "check the backend");
-    // a copy, since the next token overwrites them
-    return cast(scores, scores.dtype);
+    return result;
   }
 
   /** Depends on the host for nothing but shapes: ids, places and `last` are all that differs from token to token. */
-  #next(
-    ids: Tensor<"i32", readonly ["batch", "seq"]>,
+  #scores(
+    ids: Ids,
     { start, positions }: Places,
     last: Tensor<"i32", readonly ["batch"]> | undefined,
     cache: KvCache,
-  ): Scores {
+  ): Raw {
     const { embedding: table, blocks, norm, head, frequencies } = this.#parts;
     let x: Hidden = embedding(table, ids, this.dtype);
     for (const [i, block] of blocks.entries()) {
@@ -161,7 +176,7 @@ export class Llama implements CausalLm {
       x = scope(() => ({ x: block.forward(x, positions, frequencies, attend), kept: cache.layer(i) })).x;
     }
     const ends = last ? lastRows(x, last) : slice(x, "seq", -1);
-    return widened(linear(rmsNorm(ends, norm, this.config.rmsNormEps), head).as("batch", "last", "vocab"));
+    return linear(rmsNorm(ends, norm, this.config.rmsNormEps), head).as("batch", "last", "vocab");
   }
 
   dispose(): void {
@@ -203,6 +218,15 @@ export class Llama implements CausalLm {
       throw new FtError("missing", `[model] there is no linear layer ${path}`, "linears() lists them");
     return [block, projection.path];
   }
+}
+
+/** The same, recorded by a backend that can: every token of a generation is one more run of one function. */
+function replayed(replay: Replay, inputs: readonly Tensor[], fn: () => Stepped): Stepped {
+  const { results } = replay.run(inputs, () => new Map([["y", fn()]]));
+  const result: Stepped | undefined = results.get("y");
+  if (result === undefined) throw new FtError("backend", "[generate] a replay gave no result", "check the backend");
+  // a copy, since the next token overwrites it
+  return slice(result, "last", 0);
 }
 
 function checkCounts(counts: readonly number[], batch: number, seq: number): void {

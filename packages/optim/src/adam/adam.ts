@@ -1,7 +1,8 @@
 import { run } from "@ft/tensor";
 import { adamOp, adamwOp } from "@ft/tensor/ops";
+import type { Role } from "../role.ts";
 import { readSettings } from "../settings.ts";
-import { type AdamLike, adamMoments } from "./moments.ts";
+import { type AdamLike, adamMoments, adamStepEach } from "./moments.ts";
 
 /** Settings of adam, each with its default. */
 export interface AdamOptions {
@@ -32,10 +33,12 @@ export const adamDefaults: Required<AdamOptions> & { readonly [name: string]: nu
 export function adam(options: AdamOptions = {}): AdamLike {
   const settings = readSettings("adam", adamDefaults, options);
   const { beta1, beta2, eps, weightDecay, decayVectors, bitsandbytesOrder } = settings;
+  const decayOf = (role: Role): number => (role === "vector" && !decayVectors ? 0 : weightDecay);
+  const order = bitsandbytesOrder ? "bitsandbytes" : "adam";
   return {
     ...adamMoments("adam", settings),
     step({ role, param, grad, slots: { m, v }, scalars: { lr, correction1, correction2 } }) {
-      const decay = role === "vector" && !decayVectors ? 0 : weightDecay;
+      const decay = decayOf(role);
       const call = {
         in: { param, grad, m, v, lr, correction1, correction2 },
         attrs: { beta1, beta2, eps, weightDecay: decay },
@@ -47,5 +50,6 @@ export function adam(options: AdamOptions = {}): AdamLike {
         : run(adamOp, call);
       return { param: next.param, slots: { m: next.m, v: next.v } };
     },
+    stepEach: adamStepEach((role) => ({ beta1, beta2, eps, weightDecay: decayOf(role), order })),
   };
 }

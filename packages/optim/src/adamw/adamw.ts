@@ -1,7 +1,8 @@
 import { run } from "@ft/tensor";
 import { adamwOp } from "@ft/tensor/ops";
 import { adamDefaults } from "../adam/adam.ts";
-import { type AdamLike, adamMoments } from "../adam/moments.ts";
+import { type AdamLike, adamMoments, adamStepEach } from "../adam/moments.ts";
+import type { Role } from "../role.ts";
 import { readSettings } from "../settings.ts";
 
 /** Settings of adamw, each with its default. */
@@ -29,10 +30,12 @@ export const adamwDefaults: Required<AdamWOptions> & { readonly [name: string]: 
 export function adamw(options: AdamWOptions = {}): AdamLike {
   const settings = readSettings("adamw", adamwDefaults, options);
   const { beta1, beta2, eps, weightDecay, decayVectors, bitsandbytesOrder } = settings;
+  const decayOf = (role: Role): number => (role === "vector" && !decayVectors ? 0 : weightDecay);
+  const order = bitsandbytesOrder ? "bitsandbytes" : "adamw";
   return {
     ...adamMoments("adamw", settings),
     step({ role, param, grad, slots: { m, v }, scalars: { lr, correction1, correction2 } }) {
-      const decay = role === "vector" && !decayVectors ? 0 : weightDecay;
+      const decay = decayOf(role);
       const next = run(adamwOp, {
         in: { param, grad, m, v, lr, correction1, correction2 },
         attrs: { beta1, beta2, eps, weightDecay: decay, bitsandbytesOrder },
@@ -41,5 +44,6 @@ export function adamw(options: AdamWOptions = {}): AdamLike {
       });
       return { param: next.param, slots: { m: next.m, v: next.v } };
     },
+    stepEach: adamStepEach((role) => ({ beta1, beta2, eps, weightDecay: decayOf(role), order })),
   };
 }

@@ -1,5 +1,5 @@
 import { hasWindows, Replay, run, sizeOf, type Tensor, wideOf, windowElements, windowOf } from "@ft/tensor";
-import { sumSquaresOp } from "@ft/tensor/ops";
+import { sumSquaresEach, sumSquaresEachOp, sumSquaresOp } from "@ft/tensor/ops";
 import { packed } from "../scalars.ts";
 
 /** The norm of all gradients together, and which of them are not finite. */
@@ -19,16 +19,22 @@ export async function globalNorm(
   replay: Replay = new Replay("gradient norm"),
 ): Promise<GlobalNorm> {
   if (grads.size === 0) return { norm: 0, nonFinite: [] };
-  const owners = [...grads].flatMap(([name, grad]) => windowStarts(grad).map(() => name));
   const { results } = replay.run([...grads.values()], () => {
-    const sums = [...grads.values()].flatMap((grad) => windowStarts(grad).map((start) => sumOfSquares(grad, start)));
-    return new Map([["squares", packed(sums)]]);
+    const parts = [...grads.values()].flatMap((grad) => windowStarts(grad).map((start) => partOf(grad, start)));
+    return new Map([["squares", sumsOfSquares(parts)]]);
   });
   const [all] = results.values();
   const squares = all ? Array.from(await all.read(), Number) : [];
   all?.dispose();
-  const nonFinite = new Set(owners.filter((_, i) => !Number.isFinite(squares[i])));
-  return { norm: Math.sqrt(squares.reduce((sum, square) => sum + square, 0)), nonFinite: [...nonFinite] };
+  let sum = 0;
+  for (const square of squares) sum += square;
+  return { norm: Math.sqrt(sum), nonFinite: Number.isFinite(sum) ? [] : nonFiniteOf(grads, squares) };
+}
+
+/** The gradients of whose sums one is not finite. */
+function nonFiniteOf(grads: ReadonlyMap<string, Tensor>, squares: readonly number[]): string[] {
+  const owners = [...grads].flatMap(([name, grad]) => windowStarts(grad).map(() => name));
+  return [...new Set(owners.filter((_, i) => !Number.isFinite(squares[i])))];
 }
 
 /** Where sums begin: a tensor in 16 bits is summed in windows, since it may be widened for its sum and may be large. */
@@ -38,8 +44,13 @@ function windowStarts(x: Tensor): readonly (number | undefined)[] {
   return Array.from({ length: Math.ceil(size / windowElements) }, (_, i) => i * windowElements);
 }
 
-function sumOfSquares(x: Tensor, start: number | undefined): Tensor {
-  const count = start === undefined ? 0 : Math.min(windowElements, sizeOf(x.shape) - start);
-  const part = start === undefined ? x : (windowOf(x, start, count) ?? x);
-  return run(sumSquaresOp, { in: { x: part }, attrs: {}, axes: { y: [] } }).y;
+function partOf(x: Tensor, start: number | undefined): Tensor {
+  if (start === undefined) return x;
+  return windowOf(x, start, Math.min(windowElements, sizeOf(x.shape) - start)) ?? x;
+}
+
+/** In one go where the backend has a kernel for that: the reference would hold every tensor widened at a time. */
+function sumsOfSquares(parts: readonly Tensor[]): Tensor {
+  if (parts[0]?.backend.kernels.has(sumSquaresEachOp.id)) return sumSquaresEach(parts);
+  return packed(parts.map((x) => run(sumSquaresOp, { in: { x }, attrs: {}, axes: { y: [] } }).y));
 }

@@ -1,3 +1,4 @@
+import type { Tensor } from "@ft/tensor";
 import {
   add,
   addOp,
@@ -19,10 +20,13 @@ import {
   sum,
   sumOp,
   sumSquares,
+  sumSquaresEach,
+  sumSquaresEachOp,
   sumSquaresOp,
   swiglu,
   swigluOp,
 } from "@ft/tensor/ops";
+import type { HostTensor } from "../host.ts";
 import { anyShape, leading, normals, number, type OpCase, size } from "./op-case.ts";
 
 /** Ops that work element by element or row by row. */
@@ -161,6 +165,24 @@ export const elementwiseCases: readonly OpCase[] = [
       const { axes, shape } = anyShape(random, of);
       const inputs = { x: normals(random, dtype, axes, shape) };
       return { inputs, differentiable: [], axes: { y: [] }, call: ({ x }) => ({ y: sumSquares(x!) }) };
+    },
+  },
+  {
+    name: "sumSquaresEach",
+    op: sumSquaresEachOp,
+    make(random, dtype, of) {
+      // more than kernels take at a time, of any sizes
+      const names = random.list(random.int(1, 70), () => "x").map((x, i) => `${x}${i}`);
+      const tensor = (): HostTensor => {
+        const { axes, shape } =
+          of === "large" && random.int(0, 20) > 0 ? anyShape(random, "small") : anyShape(random, of);
+        return normals(random, dtype, axes, shape);
+      };
+      const inputs = Object.fromEntries(names.map((name) => [name, tensor()]));
+      const call = (tensors: { readonly [name: string]: Tensor }): { y: Tensor } => ({
+        y: sumSquaresEach(Object.values(tensors)),
+      });
+      return { inputs, differentiable: [], axes: { y: ["tensor"] }, call };
     },
   },
   {

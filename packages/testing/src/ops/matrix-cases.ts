@@ -1,5 +1,7 @@
 import type { DType, FloatDType } from "@ft/tensor";
 import {
+  argmax,
+  argmaxOp,
   embedding,
   embeddingOp,
   linear,
@@ -26,6 +28,23 @@ function linearCase(random: Random, dtype: FloatDType, of: CaseSize, stored: DTy
     inputs,
     differentiable: stored === dtype ? Object.keys(inputs) : ["x"],
     axes: { y: [...axes, "out"] },
+    call: ({ x, weight, bias }) => ({ y: linear(x!, weight!, bias) }),
+  };
+}
+
+/** Few rows of an even width, as generation has them: backends may have a path of their own for them. */
+function fewRowsCase(random: Random, dtype: FloatDType, of: CaseSize): CaseInputs {
+  const rows = random.int(1, 40);
+  const [inner, outer] = [8 * size(random, of), size(random, of)];
+  const inputs = {
+    x: normals(random, dtype, ["batch", "seq", "in"], [rows, 1, inner]),
+    weight: normals(random, dtype, ["out", "in"], [outer, inner], 0.25),
+    ...(random.chance(0.5) && { bias: normals(random, dtype, ["out"], [outer]) }),
+  };
+  return {
+    inputs,
+    differentiable: Object.keys(inputs),
+    axes: { y: ["batch", "seq", "out"] },
     call: ({ x, weight, bias }) => ({ y: linear(x!, weight!, bias) }),
   };
 }
@@ -75,6 +94,22 @@ function crossEntropyCase(random: Random, dtype: FloatDType, of: CaseSize, store
   };
 }
 
+/** Few distinct values, so that the first of equals must win; long rows are what kernels deal to several blocks. */
+function argmaxCase(random: Random, dtype: FloatDType, of: CaseSize): CaseInputs {
+  const { axes, shape } = leading(random, of === "large" ? "small" : of);
+  const width = of === "large" ? 8200 + random.int(0, 9) : size(random, of);
+  const x = normals(random, dtype, [...axes, "vocab"], [...shape, width]);
+  const spread = random.int(1, 9);
+  const values = Array.from(x.values, () => random.int(-spread, spread));
+  return {
+    inputs: { x: { ...x, values } },
+    differentiable: [],
+    exact: ["y"],
+    axes: { y: axes },
+    call: ({ x }) => ({ y: argmax(x!) }),
+  };
+}
+
 /** Ops around a matrix product or a table. */
 export const matrixCases: readonly OpCase[] = [
   { name: "linear", op: linearOp, make: (random, dtype, of) => linearCase(random, dtype, of, dtype) },
@@ -90,6 +125,8 @@ export const matrixCases: readonly OpCase[] = [
     needs: ["f16"],
     make: (random, dtype, of) => linearCase(random, dtype, of, "f16"),
   },
+  { name: "linear: few rows", op: linearOp, make: fewRowsCase },
+  { name: "argmax", op: argmaxOp, make: argmaxCase },
   { name: "loraLinear", op: loraLinearOp, make: (random, dtype, of) => loraCase(random, dtype, of, dtype) },
   {
     name: "linearCrossEntropy",

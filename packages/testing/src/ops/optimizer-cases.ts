@@ -1,5 +1,16 @@
 import { type FloatDType, run, type Tensor, wideOf } from "@ft/tensor";
-import { adam8bitOp, adamOp, adamwOp, lionOp, rmspropOp, sgdOp } from "@ft/tensor/ops";
+import {
+  adam8bitOp,
+  adamEach,
+  adamEachOp,
+  adamItems,
+  adamOp,
+  adamwOp,
+  lionOp,
+  rmspropOp,
+  roundStochasticOp,
+  sgdOp,
+} from "@ft/tensor/ops";
 import type { HostTensor } from "../host.ts";
 import type { Random } from "../random.ts";
 import { anyShape, type CaseInputs, type CaseSize, normals, number, type OpCase } from "./op-case.ts";
@@ -90,6 +101,51 @@ export const optimizerCases: readonly OpCase[] = [
       const bad = [Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY];
       const values = Array.from(grad.values, (g) => (random.chance(0.1) ? random.pick(bad) : g));
       return { ...made, inputs: { ...made.inputs, grad: { ...grad, values } } };
+    },
+  },
+  {
+    name: "adamEach",
+    op: adamEachOp(0),
+    make(random, dtype, of) {
+      const count = random.int(1, 40);
+      const several = random.list(count, () =>
+        stepInputs(random, dtype, of === "large" && random.int(0, 9) === 0 ? of : "small"),
+      );
+      const at = random.int(1, 50);
+      const attrs = {
+        ...{ beta1: 0.9, beta2: 0.999, eps: 1e-8, weightDecay: random.pick([0, 0.1]) },
+        order: random.pick(["adam", "adamw", "bitsandbytes"] as const),
+      };
+      const inputs: { [name: string]: HostTensor } = {};
+      const axes: { [output: string]: readonly string[] } = {};
+      for (const [i, { param, grad, slot, squares, axes: own }] of several.entries()) {
+        Object.assign(inputs, { [`param${i}`]: param, [`grad${i}`]: grad, [`m${i}`]: slot(), [`v${i}`]: squares() });
+        Object.assign(axes, { [`param${i}`]: own, [`m${i}`]: own, [`v${i}`]: own });
+      }
+      const { scalar } = several[0]!;
+      const numbers = {
+        lr: scalar(0.01 * random.uniform()),
+        correction1: scalar(1 - attrs.beta1 ** at),
+        correction2: scalar(1 - attrs.beta2 ** at),
+        ...(random.chance(0.5) && { scale: scalar(random.uniform()) }),
+      };
+      return {
+        inputs: { ...inputs, ...numbers },
+        differentiable: [],
+        consumes: Object.keys(axes),
+        axes,
+        call({ lr, correction1, correction2, scale, ...rest }) {
+          const next = adamEach(
+            adamItems(rest),
+            { lr: lr!, correction1: correction1!, correction2: correction2!, scale },
+            attrs,
+          );
+          return Object.assign(
+            {},
+            ...next.map(({ param, m, v }, i) => ({ [`param${i}`]: param, [`m${i}`]: m, [`v${i}`]: v })),
+          );
+        },
+      };
     },
   },
   {
@@ -217,6 +273,22 @@ export const optimizerCases: readonly OpCase[] = [
         consumes: ["param", "v", "mean", "momentum"],
         axes: { param: axes, v: axes, ...(centered && { mean: axes }), ...(held && { momentum: axes }) },
         call,
+      };
+    },
+  },
+  {
+    name: "roundStochastic",
+    op: roundStochasticOp,
+    needs: ["f32", "bf16"],
+    make(random, _dtype, of) {
+      const { axes, shape } = anyShape(random, of);
+      const attrs = { seed: random.int(0, 2 ** 32 - 1), stream: random.int(0, 2 ** 32 - 1) };
+      return {
+        inputs: { x: normals(random, "f32", axes, shape), step: number("f32", random.int(1, 1000)) },
+        differentiable: [],
+        exact: ["y"],
+        axes: { y: axes },
+        call: ({ x, step }) => run(roundStochasticOp, { in: { x: x!, step: step! }, attrs, axes: { y: axes } }),
       };
     },
   },

@@ -37,17 +37,20 @@ export const loraLinearOp: Op<LoraLinearShape> = defineOp<LoraLinearShape>({
         `[loraLinear] base ${showShape(base.shape)}, x ${showShape(x.shape)}, A ${showShape(a.shape)}, B ${showShape(b.shape)}`,
         "A is [rank, in], B is [out, rank]",
       );
-    const xa = { dtype: wideOf(x.dtype), shape: [sizeOf(x.shape.slice(0, -1)), dim(a, 0)] };
+    const xa = { dtype: x.dtype, shape: [sizeOf(x.shape.slice(0, -1)), dim(a, 0)] };
     return { out: { y: base }, saved: { xa } };
   },
   forward(p, { in: { base, x, a, b, step }, attrs }) {
     const wide = wideOf(x.dtype);
     const xa = p.matmul(p.rows(drop(p, p.cast(x, wide), step, attrs)), p.cast(a, wide), { tb: true });
     const delta = p.mul(p.matmul(xa, p.cast(b, wide), { tb: true }), attrs.scale);
-    return { out: { y: p.cast(p.add(p.cast(base, wide), p.reshape(delta, base.shape)), base.dtype) }, saved: { xa } };
+    return {
+      out: { y: p.cast(p.add(p.cast(base, wide), p.reshape(delta, base.shape)), base.dtype) },
+      saved: { xa: p.cast(xa, x.dtype) },
+    };
   },
   vjp(p, { kept: { x, a, b, step }, saved: { xa }, grad: { y }, attrs, wants, spec }) {
-    const wide = xa.dtype;
+    const wide = wideOf(xa.dtype);
     const g = p.mul(p.rows(p.cast(y, wide)), attrs.scale);
     const t = p.matmul(g, p.cast(b, wide));
     const dx = (): View => drop(p, p.reshape(p.matmul(t, p.cast(a, wide)), spec.x.shape), step, attrs);
@@ -55,7 +58,7 @@ export const loraLinearOp: Op<LoraLinearShape> = defineOp<LoraLinearShape>({
       ...(wants.base && { base: y }),
       ...(wants.x && { x: p.cast(dx(), spec.x.dtype) }),
       ...(x && { a: p.cast(p.matmul(t, p.rows(drop(p, p.cast(x, wide), step, attrs)), { ta: true }), a.dtype) }),
-      ...(wants.b && { b: p.cast(p.matmul(g, xa, { ta: true }), b.dtype) }),
+      ...(wants.b && { b: p.cast(p.matmul(g, p.cast(xa, wide), { ta: true }), b.dtype) }),
     };
   },
 });

@@ -6,7 +6,7 @@ import type { P } from "../../prims.ts";
 /** Inputs, outputs and attributes of roundStochastic, as kernels and references see them. */
 export type RoundStochastic = {
   in: {
-    /** f32 */
+    /** f32, or f64 */
     x: View;
     /** 0-d, the step as a whole number in a float dtype */
     step: View;
@@ -37,7 +37,8 @@ export const roundStochasticOp: Op<RoundStochastic> = defineOp<RoundStochastic>(
     const blocks: View[] = [];
     for (let k = 0; k === 0 || k * roundBlock < size; k++) {
       const block = size <= roundBlock ? flat : p.slice(flat, 0, k * roundBlock, Math.min(size, (k + 1) * roundBlock));
-      blocks.push(rounded(p, block, p.random(block.shape, at, { seed, stream: (stream + k) >>> 0 })));
+      const u = p.random(block.shape, at, { seed, stream: (stream + k) >>> 0 });
+      blocks.push(rounded(p, block, p.cast(u, x.dtype)));
     }
     return { out: { y: p.reshape(blocks.length === 1 ? blocks[0]! : p.concat(blocks, 0), x.shape) }, saved: {} };
   },
@@ -63,7 +64,7 @@ function powerBelow(p: P, x: View): View {
   const exponent = p.unary("floor", p.mul(p.log(clamped), 1 / Math.LN2));
   const near = p.exp(p.mul(exponent, Math.LN2));
   // to one bit by Veltkamp's splitting, since exp gives a power of two only nearly
-  const shifted = p.mul(near, 2 ** 23 + 1);
+  const shifted = p.mul(near, x.dtype === "f64" ? 2 ** 52 + 1 : 2 ** 23 + 1);
   const power = p.sub(shifted, p.sub(shifted, near));
   const below = p.where(p.compare("lt", clamped, power), p.mul(power, 0.5), power);
   return p.where(p.compare("le", p.mul(below, 2), clamped), p.mul(below, 2), below);
