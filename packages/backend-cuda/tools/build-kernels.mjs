@@ -5,10 +5,13 @@
 //   node tools/build-kernels.mjs --hash     prints what the manifest must hold of the sources; needs no compiler
 //   node tools/build-kernels.mjs --check    compares with the files in the repository; says so and succeeds without Python
 import { createHash } from "node:crypto";
+import { once } from "node:events";
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
+import { isMainThread, parentPort, Worker, workerData } from "node:worker_threads";
 import { gunzipSync, gzipSync } from "node:zlib";
 import koffi from "koffi";
 import { fetchNvrtc } from "../../../tools/lib/nvrtc.mjs";
@@ -75,28 +78,55 @@ function entriesOf(ptx) {
   return found;
 }
 
-function build(compile, include, { only, architectures: wanted, out }) {
-  const manifest = { source: sourceHash(), kernels: {} };
+/** Compiles on every core, a family for one architecture at a time. */
+async function build(nvrtc, { only, architectures: wanted, out }) {
   mkdirSync(out, { recursive: true });
-  for (const file of sourceFiles().filter((name) => name.endsWith(".cu"))) {
-    const family = basename(file, ".cu");
-    if (only !== undefined && only !== family) continue;
-    const source = readFileSync(join(sources, file), "utf8");
-    for (const architecture of wanted) {
-      const { made, said } = compile(file, source, architecture, include);
-      if (said !== "") console.error(said);
+  const families = sourceFiles()
+    .filter((name) => name.endsWith(".cu"))
+    .map((name) => basename(name, ".cu"))
+    .filter((family) => only === undefined || only === family);
+  const jobs = wanted.flatMap((architecture) => families.map((family) => ({ family, architecture })));
+  const kernels = {};
+  const work = async () => {
+    const worker = new Worker(fileURLToPath(import.meta.url), { workerData: { nvrtc, out } });
+    try {
+      for (let job = jobs.shift(); job !== undefined; job = jobs.shift()) {
+        worker.postMessage(job);
+        const [{ said, error, entries }] = await once(worker, "message");
+        if (error !== undefined) throw new Error(error);
+        if (said !== "") console.error(said);
+        Object.assign(kernels, entries);
+      }
+    } finally {
+      await worker.terminate();
+    }
+  };
+  await Promise.all(Array.from({ length: availableParallelism() }, work));
+  const sorted = Object.fromEntries(Object.entries(kernels).sort(([a], [b]) => (a < b ? -1 : 1)));
+  const manifest = { source: sourceHash(), kernels: sorted };
+  writeFileSync(join(out, "manifest.json"), `${JSON.stringify(manifest, null, 1)}\n`);
+}
+
+/** What a worker does: compiles one family for one architecture, and tells the kernels' parameters where it makes PTX. */
+function serve({ nvrtc: { library, include }, out }) {
+  const compile = bind(library);
+  parentPort.on("message", ({ family, architecture }) => {
+    try {
+      const source = readFileSync(join(sources, `${family}.cu`), "utf8");
+      const { made, said } = compile(`${family}.cu`, source, architecture, include);
       const virtual = architecture.startsWith("compute_");
       // compressed, machine code is a fifth of its size
-      writeFileSync(
-        join(out, `${family}.${architecture}.${virtual ? "ptx" : "cubin"}.gz`),
-        gzipSync(made, { level: 9 }),
-      );
-      if (virtual)
-        for (const [name, types] of Object.entries(entriesOf(made.toString())))
-          manifest.kernels[name] = [family, types];
+      const name = `${family}.${architecture}.${virtual ? "ptx" : "cubin"}.gz`;
+      writeFileSync(join(out, name), gzipSync(made, { level: 9 }));
+      const entries = virtual ? entriesOf(made.toString()) : {};
+      parentPort.postMessage({
+        said,
+        entries: Object.fromEntries(Object.entries(entries).map(([kernel, types]) => [kernel, [family, types]])),
+      });
+    } catch (error) {
+      parentPort.postMessage({ error: error.message });
     }
-  }
-  writeFileSync(join(out, "manifest.json"), `${JSON.stringify(manifest, null, 1)}\n`);
+  });
 }
 
 function check(out) {
@@ -132,18 +162,18 @@ async function main() {
     console.log("skipped: Python with pip is needed to fetch the pinned compiler");
     return;
   }
-  const { library, include } = await fetchNvrtc();
-  const compile = bind(library);
+  const nvrtc = await fetchNvrtc();
   const out = values.check ? join(root, "build", "kernels-check") : resolve(values.out ?? join(sources, "built"));
   if (values.check || values.only === undefined) rmSync(out, { recursive: true, force: true });
   // the manifest is read off the PTX
   const wanted = values.arch ? [...new Set([...values.arch, "compute_80"])] : architectures;
-  build(compile, include, { only: values.only, architectures: wanted, out });
+  await build(nvrtc, { only: values.only, architectures: wanted, out });
   if (values.check) check(out);
   console.log(values.check ? "the same bytes as kernels/built" : `wrote ${out}`);
 }
 
-if (process.argv[1] && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {
+if (!isMainThread) serve(workerData);
+else if (process.argv[1] && resolve(process.argv[1]) === fileURLToPath(import.meta.url)) {
   try {
     await main();
   } catch (error) {
