@@ -79,7 +79,7 @@ export async function createCudaBackend(options: CudaOptions = {}): Promise<Cuda
       for (const one of [ordinary, forGraphs]) if (one !== region) one.trim();
       buffer = region.take(bytes);
     }
-    if (buffer === undefined) throw noMemory(driver, bytes, region.stats);
+    if (buffer === undefined) throw noMemory(driver, bytes, backend.stats);
     if (poison) context.fill(buffer.address, 0xff, bytes);
     return buffer;
   };
@@ -206,6 +206,9 @@ export async function createCudaBackend(options: CudaOptions = {}): Promise<Cuda
         peakBytes: Math.max(a.peakBytes + b.liveBytes, a.liveBytes + b.peakBytes),
         heldBytes: a.heldBytes + b.heldBytes,
         made: a.made + b.made,
+        get largest() {
+          return Math.max(a.largest, b.largest);
+        },
       };
     },
     get reservedBytes() {

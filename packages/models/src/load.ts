@@ -20,10 +20,12 @@ export interface LoadModelOptions {
    */
   readonly dtype?: FloatDType;
   /**
-   * what matrices are held in: as the file has them (bf16 and f16 stay half the size, blocks of GGUF become `dtype`), or
-   * converted. What trains should be f32: 16 bits swallow small updates. Norms and biases are always held in f32 (f64 for f64).
+   * what matrices are held in. "stored": bf16 and f16 as the file has them, at half the size, anything else in f32.
+   * "narrowed": the same, but for f32 and blocks of GGUF in `dtype` where that is bf16 or f16: what activations of 16 bits are
+   * multiplied with, and does not train, need not be wider. Or all in one dtype. What trains should be f32: 16 bits
+   * swallow small updates. Norms and biases are always held in f32 (f64 for f64).
    */
-  readonly weights?: "stored" | FloatDType;
+  readonly weights?: "stored" | "narrowed" | FloatDType;
   /** how the projections of the blocks are held: a quantised format reads its own folders and quantises others on the way */
   readonly format?: LinearFormat;
 }
@@ -55,8 +57,7 @@ export async function loadModelFrom(
   const made: { dispose(): void }[] = [];
   const weight: Weight = async (name, axes) => {
     const { name: at, ...rest } = stored.get(name) ?? { name };
-    const held =
-      axes.length === 1 ? wideOf(dtype) : weights === "stored" ? storedDtype(source, at, backend, dtype) : weights;
+    const held = axes.length === 1 ? wideOf(dtype) : matrixDtype(source, at, { backend, dtype, weights });
     const loaded = await loadTensor(source, at, backend, { dtype: held, axes, ...rest });
     made.push(loaded);
     return loaded;
@@ -90,11 +91,16 @@ export async function loadModelFrom(
   }
 }
 
-/** The file's own dtype where it is a half that the backend can hold; `dtype` for blocks, which are no dtype; otherwise wide. */
-function storedDtype(source: WeightSource, name: string, backend: Backend, dtype: FloatDType): FloatDType {
+/** The file's own dtype where it is a half that the backend can hold, unless another is asked for. */
+function matrixDtype(
+  source: WeightSource,
+  name: string,
+  { backend, dtype, weights }: Required<Pick<LoadModelOptions, "backend" | "dtype" | "weights">>,
+): FloatDType {
+  if (weights !== "stored" && weights !== "narrowed") return weights;
   const host = source.tensors.get(name)?.host;
-  if (host === undefined) return dtype;
-  return (host === "bf16" || host === "f16") && backend.dtypes.has(host) ? host : wideOf(dtype);
+  if ((host === "bf16" || host === "f16") && backend.dtypes.has(host)) return host;
+  return weights === "narrowed" ? dtype : wideOf(dtype);
 }
 
 async function loadBlock(

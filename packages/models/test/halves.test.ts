@@ -1,8 +1,11 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { createCpuBackend } from "@ft/backend-cpu";
 import { memory } from "@ft/tensor";
 import { expectClose } from "@ft/testing";
-import { describe, expect, it } from "vitest";
-import { generate, generateBatch, loadModel } from "../src/index.ts";
+import { describe, expect, it, onTestFinished } from "vitest";
+import { generate, generateBatch, loadModel, saveModel } from "../src/index.ts";
 import { goldenBatch, goldenFolder, goldenJson, goldenTensors, realLogits } from "./goldens.ts";
 
 const json = goldenJson("llama-gqa");
@@ -51,4 +54,21 @@ it("weights stay as the file has them, norms are f32", async () => {
   expect(dtypes.get("model.norm.weight")).toBe("f32");
   using stored = await loadModel(goldenFolder("llama-gqa"), { backend, dtype: "bf16" });
   expect(stored.parameters().get("model.embed_tokens.weight")?.dtype).toBe("f32");
+  for (const dtype of ["bf16", "f16"] as const) {
+    using narrowed = await loadModel(goldenFolder("llama-gqa"), { backend, dtype, weights: "narrowed" });
+    expect(narrowed.parameters().get("model.embed_tokens.weight")?.dtype).toBe(dtype);
+    expect(narrowed.parameters().get("model.norm.weight")?.dtype).toBe("f32");
+  }
+  using wide = await loadModel(goldenFolder("llama-gqa"), { backend, weights: "narrowed" });
+  expect(wide.parameters().get("model.embed_tokens.weight")?.dtype).toBe("f32");
+});
+
+it("weights that are halves already are not made other halves", async () => {
+  const [folder, from] = [await mkdtemp(join(tmpdir(), "ft-models-")), goldenFolder("llama-gqa")];
+  onTestFinished(() => rm(folder, { recursive: true, force: true }));
+  const backend = await createCpuBackend();
+  using model = await loadModel(from, { backend });
+  await saveModel(model, folder, { from, dtype: "bf16" });
+  using narrowed = await loadModel(folder, { backend, dtype: "f16", weights: "narrowed" });
+  expect(narrowed.parameters().get("model.embed_tokens.weight")?.dtype).toBe("bf16");
 });

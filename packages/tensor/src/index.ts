@@ -30,6 +30,7 @@ export {
   Tensor,
   tensor,
   toParameter,
+  unwritten,
   zeros,
 } from "./tensor.ts";
-export { copyInto, hasWindows, readPieces, windowElements, windowOf } from "./window.ts";
+export { copyInto, hasWindows, putInto, readAhead, readPieces, windowElements, windowOf, writeInto } from "./window.ts";

@@ -112,13 +112,17 @@ export class Parameter<D extends FloatDType = FloatDType, A extends Axes = any> 
   }
 }
 
+function checkHeld(backend: Backend, dtype: DType): void {
+  if (backend.dtypes.has(dtype)) return;
+  throw new FtError(
+    "dtype",
+    `[tensor] ${backend.name} cannot hold ${dtype}`,
+    `it holds ${[...backend.dtypes].join(", ")}`,
+  );
+}
+
 function hostView(backend: Backend, dtype: DType, shape: readonly number[], data: DataOf[DType], given: boolean): View {
-  if (!backend.dtypes.has(dtype))
-    throw new FtError(
-      "dtype",
-      `[tensor] ${backend.name} cannot hold ${dtype}`,
-      `it holds ${[...backend.dtypes].join(", ")}`,
-    );
+  checkHeld(backend, dtype);
   if (data.length !== sizeOf(shape))
     throw new FtError(
       "shape",
@@ -176,6 +180,18 @@ export function scalar(backend: Backend, dtype: "f32" | "f64" | "i32", value: nu
   const data = dataOf[dtype](new ArrayBuffer(dtype === "f64" ? 8 : 4));
   data[0] = value;
   return new Tensor(hostView(backend, dtype, [], data, true), dtype, []);
+}
+
+/** Memory for values that its only holder writes before anything reads them, in windows. */
+export function unwritten<D extends DType, const A extends Axes>(
+  backend: Backend,
+  dtype: D,
+  axes: A,
+  shape: readonly number[],
+): Tensor<D, A> {
+  checkHeld(backend, dtype);
+  const spec = { dtype, shape };
+  return new Tensor({ storage: new Storage(backend, spec), ...spec }, dtype, axes);
 }
 
 /** All zeros, made by the backend. */

@@ -30,6 +30,29 @@ export function windowOf<D extends DType>(
   return new Tensor(view, x.dtype, ["element"]);
 }
 
+/** windowOf for code that has asked hasWindows before. */
+function windowIn<D extends DType>(x: Tensor<D>, start: number, count: number): Tensor<D, readonly ["element"]> {
+  const window = windowOf(x, start, count);
+  if (window) return window;
+  throw new FtError("unsupported", `[window] ${x} has no windows`, "ask hasWindows(backend) first");
+}
+
+/** Host values over the row-major elements of `to` from `start` on. */
+export function writeInto<D extends DType>(data: DataOf[D], to: Tensor<D>, start: number): void {
+  const window = windowIn(to, start, data.length);
+  const { storage } = window.view;
+  storage.backend.write(storage.buffer, storage.spec, data);
+  window.dispose();
+}
+
+/** All values of `from`, as the dtype of `to`, over the row-major elements of `to` from `start` on. */
+export function putInto(from: Tensor, to: Tensor, start: number): void {
+  const window = windowIn(to, start, sizeOf(from.shape));
+  const target = window.view;
+  target.storage.backend.primitives.cast({ x: { ...from.view, shape: target.shape } }, {}, target);
+  window.dispose();
+}
+
 /** Copies the values of `from` over those of `to`, of equal dtype and size, unless both are the same memory. */
 export function copyInto(from: Tensor, to: Tensor): void {
   const [source, target] = [from.view, to.view];
@@ -56,5 +79,35 @@ export async function* readPieces<D extends DType>(x: Tensor<D>): AsyncGenerator
     } finally {
       window.dispose();
     }
+  }
+}
+
+/** Reads under way at a time: one file read does not keep a disk busy. */
+const readsAhead = 3;
+
+/**
+ * What `read` gives of `size` elements, in pieces of at most `windowElements` and in order, each with the place of its
+ * first element. Some are read while earlier ones are used. However it ends, no read is left under way.
+ */
+export async function* readAhead<T>(
+  size: number,
+  read: (start: number, count: number) => Promise<T>,
+): AsyncGenerator<readonly [start: number, piece: T], void, undefined> {
+  const underWay: Promise<T>[] = [];
+  let asked = 0;
+  try {
+    for (let start = 0; start < size; start += windowElements) {
+      for (; underWay.length < readsAhead && asked < size; asked += windowElements) {
+        const piece = read(asked, Math.min(windowElements, size - asked));
+        // of one that nobody waits for any more
+        piece.catch(() => {});
+        underWay.push(piece);
+      }
+      const piece = await underWay[0]!;
+      underWay.shift();
+      yield [start, piece];
+    }
+  } finally {
+    await Promise.allSettled(underWay);
   }
 }

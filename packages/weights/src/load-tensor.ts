@@ -10,6 +10,7 @@ import {
   showShape,
 } from "@ft/tensor";
 import type { WeightSource } from "./source.ts";
+import { streams, streamTensor } from "./stream-tensor.ts";
 
 /** Where a stored tensor goes, and in which dtype. */
 export interface LoadOptions<D extends FloatDType, A extends Axes> {
@@ -22,7 +23,10 @@ export interface LoadOptions<D extends FloatDType, A extends Axes> {
   readonly transform?: (data: DataOf[D], shape: readonly number[]) => DataOf[D];
 }
 
-/** Reads a tensor of a weight file into a parameter of a backend, converted to `dtype`. */
+/**
+ * Reads a tensor of a weight file into a parameter of a backend, converted to `dtype`. A backend of its own memory, such as
+ * a card's, gets it piece by piece, unless it is transformed on the way.
+ */
 export async function loadTensor<D extends FloatDType, const A extends Axes>(
   source: WeightSource,
   name: string,
@@ -30,15 +34,17 @@ export async function loadTensor<D extends FloatDType, const A extends Axes>(
   options: LoadOptions<D, A>,
 ): Promise<Parameter<D, A>> {
   const { dtype, axes, transform } = options;
-  const shape = source.tensors.get(name)?.shape ?? [];
+  const info = source.tensors.get(name);
+  const shape = info?.shape ?? [];
   const expected = options.shape ?? shape;
   const fits = sameShape(shape, expected) && shape.length === axes.length;
-  if (source.tensors.has(name) && !fits)
+  if (info && !fits)
     throw new FtError(
       "shape",
       `${source.path}: "${name}" is ${showShape(shape)}, not ${showShape(expected)} (${axes.join(", ")})`,
       "the weights belong to another configuration: use the config.json that came with them",
     );
+  if (info && transform === undefined && streams(backend)) return streamTensor(source, info, backend, { dtype, axes });
   const data = await source.read(name, dtype);
   return parameter(backend, dtype, axes, shape, transform ? transform(data, shape) : data, { give: true });
 }

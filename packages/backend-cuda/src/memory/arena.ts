@@ -57,6 +57,13 @@ export class Arena {
     return this.#fills;
   }
 
+  /** bytes of the largest block in use */
+  get largest(): number {
+    let most = 0;
+    for (const { size } of this.#used.values()) most = Math.max(most, size);
+    return most;
+  }
+
   restartPeak(): void {
     this.#peakBytes = this.#liveBytes;
   }

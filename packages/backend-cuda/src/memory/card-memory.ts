@@ -14,6 +14,8 @@ export interface CardMemoryStats {
   readonly heldBytes: number;
   /** how often the driver was asked for memory: what a training step in its steady state adds none to */
   readonly made: number;
+  /** bytes of the largest tensor or work area in use */
+  readonly largest: number;
 }
 
 /** Small blocks lie apart, so that they do not cut the large ones into pieces. */
@@ -55,7 +57,15 @@ export function createRegion(reserve: (bytes: number, piece: number) => CardGrou
       for (const { arena } of kinds) arena.trim();
     },
     get stats() {
-      return { liveBytes: live(), peakBytes: peak, heldBytes: sum((a) => a.heldBytes), made: sum((a) => a.fills) };
+      return {
+        liveBytes: live(),
+        peakBytes: peak,
+        heldBytes: sum((a) => a.heldBytes),
+        made: sum((a) => a.fills),
+        get largest() {
+          return Math.max(kinds[0].arena.largest, kinds[1].arena.largest);
+        },
+      };
     },
     restartPeak() {
       peak = live();
@@ -72,14 +82,18 @@ export function createRegion(reserve: (bytes: number, piece: number) => CardGrou
 }
 
 /** The error of a card that is full: how much was asked for, what there is, and what helps. */
-export function noMemory(driver: DriverCalls, bytes: number, { liveBytes, heldBytes }: CardMemoryStats): FtError {
+export function noMemory(
+  driver: DriverCalls,
+  bytes: number,
+  { liveBytes, heldBytes, largest }: CardMemoryStats,
+): FtError {
   const out = [0];
   const total = [0];
   driver.cuMemGetInfo(out, total);
   const gib = (n: number): string => `${(n / 2 ** 30).toFixed(2)} GiB`;
   return new FtError(
     "backend",
-    `[cuda] the card has no ${gib(bytes)} for one more tensor: ${gib(liveBytes)} are in use here, ${gib(heldBytes)} are held, ${gib(Number(out[0]))} of ${gib(Number(total[0]))} are free`,
+    `[cuda] the card has no ${gib(bytes)} for one more tensor: ${gib(liveBytes)} are in use here, the largest tensor of them ${gib(largest)}, ${gib(heldBytes)} are held, ${gib(Number(out[0]))} of ${gib(Number(total[0]))} are free`,
     "use smaller or shorter batches, gradient checkpointing, or QLoRA; `ft plan` shows what fits",
   );
 }

@@ -29,7 +29,7 @@ export interface OpenModelOptions {
   readonly backend: Backend;
   readonly adapter?: string | undefined;
   readonly chatTemplate?: string | undefined;
-  /** what activations are computed in; f32 when absent */
+  /** what activations are computed in, and matrices held in that the file has wider; f32 when absent */
   readonly dtype?: FloatDType | undefined;
 }
 
@@ -46,7 +46,12 @@ export async function openModel(given: string, options: OpenModelOptions): Promi
   const template = await openTemplate(tokenizer, options.chatTemplate);
   const format = await storedFormat(path);
   const { backend, dtype } = options;
-  const model = await loadModel(path, { backend, ...(format && { format }), ...(dtype && { dtype }) });
+  const model = await loadModel(path, {
+    backend,
+    weights: "narrowed",
+    ...(format && { format }),
+    ...(dtype && { dtype }),
+  });
   try {
     checkVocabulary(tokenizer, model.config.vocabSize, path);
     const adapter =

@@ -12,8 +12,8 @@ export interface Base {
 }
 
 /**
- * Loads what a method works on: f32 or bf16 weights for full, what the file has for lora, for qlora the same quantised on
- * the way. A folder that is quantised already stays as it is under any adapter.
+ * Loads what a method works on: f32 or bf16 weights for full, what the file has for lora, no wider than activations, for qlora
+ * the same quantised on the way. A folder that is quantised already stays as it is under any adapter.
  */
 export async function loadBase(config: TrainConfig, backend: Backend): Promise<Base> {
   const { method, model: path, quantization } = config;
@@ -29,7 +29,10 @@ export async function loadBase(config: TrainConfig, backend: Backend): Promise<B
   return { model: await loadModel(path, { ...held, backend, format }), stored: undefined };
 }
 
-/** What float matrices are held in under a method, f32 or bf16 for full, as in the file under adapters; and activations. */
+/**
+ * What float matrices are held in under a method, and activations: f32 or bf16 for full, under adapters as in the file, but no
+ * wider than activations, since nothing of them trains.
+ */
 export function heldAs(
   { method, model, weightDtype, dtype = "f32" }: TrainConfig,
   stored: boolean,
@@ -40,5 +43,5 @@ export function heldAs(
       `method full trains every weight, and ${model} is quantised`,
       "use method lora or qlora, or the model before its quantisation",
     );
-  return { weights: method === "full" ? weightDtype : "stored", dtype };
+  return { weights: method === "full" ? weightDtype : "narrowed", dtype };
 }
