@@ -1,5 +1,5 @@
-import { type AnyKernel, type Backend, bytesOf, FtError, kernelTable, type PrimitiveKernels } from "@ft/tensor";
-import { dtypes, partOf, remember } from "./buffer.ts";
+import { type AnyKernel, type Backend, bytesOf, FtError, kernelTable } from "@ft/tensor";
+import { dtypes, forgetting, partOf, remember } from "./buffer.ts";
 import { openCard } from "./card.ts";
 import type { Address, CardFacts, CudaBuffer, CudaContext } from "./context.ts";
 import { createMultiply, workspaceBytes } from "./cublas/multiply.ts";
@@ -76,7 +76,9 @@ export async function createCudaBackend(options: CudaOptions = {}): Promise<Cuda
     if (buffer === undefined) {
       parking.settle();
       if (!context.capturing) staging.wait();
-      for (const one of [ordinary, forGraphs]) if (one !== region) one.trim();
+      ordinary.trim();
+      // memory under idle blocks of recorded graphs is what their replays work in
+      if (!context.capturing && !graphs?.count) forGraphs.trim();
       buffer = region.take(bytes);
     }
     if (buffer === undefined) throw noMemory(driver, bytes, backend.stats);
@@ -95,7 +97,15 @@ export async function createCudaBackend(options: CudaOptions = {}): Promise<Cuda
     forever.push(address);
     return address;
   };
-  const workspace = reserve(workspaceBytes);
+  const products = createMultiply({
+    path: libraries.cublasLt,
+    stream,
+    workspace: reserve(workspaceBytes),
+    deterministic,
+    tune,
+    driver,
+    capturing: () => context.capturing,
+  });
 
   const context: CudaContext = {
     card: facts,
@@ -104,15 +114,7 @@ export async function createCudaBackend(options: CudaOptions = {}): Promise<Cuda
     deterministic,
     libraries,
     launch: createLauncher(driver, library, stream),
-    multiply: createMultiply({
-      path: libraries.cublasLt,
-      stream,
-      workspace,
-      deterministic,
-      tune,
-      driver,
-      capturing: () => context.capturing,
-    }),
+    multiply: products.multiply,
     external: (_, fn) => fn(),
     scratch(bytes, fn) {
       const buffer = take(bytes);
@@ -161,11 +163,14 @@ export async function createCudaBackend(options: CudaOptions = {}): Promise<Cuda
       stream,
       context,
       enterGraphs() {
+        // what is recorded cannot follow copies that are not
+        parking.settle();
         staging.wait();
         ordinary.trim();
         region = forGraphs;
       },
       beforeEnd: () => parking.settle(),
+      failed: () => parking.abandon(),
       prepare: (graph) => fillsAsKernels(driver, library, graph),
       leaveGraphs() {
         region = ordinary;
@@ -187,7 +192,15 @@ export async function createCudaBackend(options: CudaOptions = {}): Promise<Cuda
     free(buffer) {
       if (!parking.defers(buffer)) give(buffer);
     },
-    park: (buffer) => parking.park(buffer),
+    park(buffer) {
+      if (context.capturing)
+        throw new FtError(
+          "backend",
+          "[cuda] values that wait in the host's memory are not recorded",
+          "steps with offloaded checkpoints are queued one by one, which costs them little",
+        );
+      return parking.park(buffer);
+    },
     bytes: bytesOf,
     write(buffer, spec, data) {
       context.upload(buffer.address, data);
@@ -220,11 +233,13 @@ export async function createCudaBackend(options: CudaOptions = {}): Promise<Cuda
     },
     synchronize: wait,
     dispose() {
+      parking.settle();
       wait();
       graphs?.dispose();
       for (const one of kept.values()) if (isDisposable(one)) one.dispose();
       timing?.dispose();
       kept.clear();
+      products.dispose();
       for (const address of forever.splice(0)) driver.cuMemFree(address);
       parking.dispose();
       staging.dispose();
@@ -239,19 +254,4 @@ export async function createCudaBackend(options: CudaOptions = {}): Promise<Cuda
 
 function isDisposable(x: unknown): x is { dispose(): void } {
   return typeof x === "object" && x !== null && "dispose" in x && typeof x.dispose === "function";
-}
-
-/** Primitives that write over integers make what the host remembers of them untrue. */
-function forgetting(table: PrimitiveKernels<CudaBuffer>): PrimitiveKernels<CudaBuffer> {
-  const wrapped = Object.entries(table).map(([name, primitive]) => {
-    const run = primitive as (inputs: object, attrs: object, out: { storage: { buffer: CudaBuffer } }) => void;
-    return [
-      name,
-      (inputs: object, attrs: object, out: { storage: { buffer: CudaBuffer } }) => {
-        out.storage.buffer.host = undefined;
-        run(inputs, attrs, out);
-      },
-    ];
-  });
-  return Object.fromEntries(wrapped) as PrimitiveKernels<CudaBuffer>;
 }

@@ -13,7 +13,7 @@ function view(address: bigint, host?: readonly number[]): CudaView & { readonly 
   };
 }
 
-function setup() {
+function setup(instantiate = 0) {
   const said: string[] = [];
   const ok = (name: string) => (out: bigint[] | bigint) => {
     said.push(name);
@@ -23,7 +23,7 @@ function setup() {
   const driver = {
     cuStreamBeginCapture: ok("begin"),
     cuStreamEndCapture: (_: bigint, out: bigint[]) => ok("end")(out),
-    cuGraphInstantiate: ok("instantiate"),
+    cuGraphInstantiate: (out: bigint[]) => ok("instantiate")(out) + instantiate,
     cuGraphLaunch: ok("launch"),
     cuGraphDestroy: ok("destroy"),
     cuGraphExecDestroy: ok("destroy exec"),
@@ -36,6 +36,7 @@ function setup() {
     enterGraphs: () => said.push("enter"),
     beforeEnd: () => {},
     prepare: () => said.push("prepare"),
+    failed: () => said.push("failed"),
     leaveGraphs: () => said.push("leave"),
     giveBack: ({ address }) => said.push(`give ${address}`),
   });
@@ -102,9 +103,80 @@ describe("createGraphs", () => {
       return [];
     };
     for (let i = 0; i < 5; i++) graphs.run("step", [at], fn);
-    expect(heard()).toEqual(["enter", "begin", "end", "destroy", "leave"]);
+    expect(heard()).toEqual(["enter", "begin", "end", "failed", "destroy", "leave"]);
     expect(warned).toHaveBeenCalledTimes(1);
     expect(at.held()).toBe(1);
     warned.mockRestore();
+  });
+
+  it("lets go of the results of what was recorded but makes no graph", () => {
+    const warned = vi.spyOn(process, "emitWarning").mockImplementation(() => {});
+    const { graphs } = setup(1);
+    const made: ReturnType<typeof view>[] = [];
+    const fn = (): CudaView[] => {
+      made.push(view(50n));
+      return made.slice(-1);
+    };
+    for (let i = 0; i < 2; i++) graphs.run("step", [view(1n)], fn);
+    // run as ever, recorded in vain, run as ever
+    expect(made.map(({ held }) => held())).toEqual([1, 0, 1]);
+    warned.mockRestore();
+  });
+
+  it("leaves a result whole for others: a graph that has it elsewhere is not replayed, since it might overwrite it", () => {
+    const { graphs, heard } = setup();
+    const run = (key: string, input: CudaView, result: CudaView): void => {
+      graphs.run(key, [input], () => {
+        heard();
+        return [result];
+      });
+    };
+    const norm = (gradients: CudaView): boolean => {
+      const fn = vi.fn(() => []);
+      graphs.run("norm", [gradients], fn);
+      heard();
+      return fn.mock.calls.length > 0;
+    };
+    const own = view(40n);
+    for (let i = 0; i < 2; i++) norm(own);
+    expect(norm(view(41n))).toBe(false);
+    const gradients = view(50n);
+    for (let i = 0; i < 2; i++) run("micro-batch", view(1n), gradients);
+    // its work area may lie over these
+    expect(norm(gradients)).toBe(true);
+    expect(norm(gradients)).toBe(true);
+    expect(norm(own)).toBe(false);
+  });
+
+  it("records nothing over results whose memory others may use by now", () => {
+    const { graphs } = setup();
+    const gradients = view(50n);
+    for (let i = 0; i < 2; i++) graphs.run("micro-batch", [view(1n)], () => [gradients]);
+    for (let i = 0; i < 2; i++) graphs.run("another", [view(2n)], () => []);
+    for (let i = 0; i < 3; i++) graphs.run("norm", [gradients], () => []);
+    expect(graphs.count).toBe(2);
+  });
+
+  it("knows what the host wrote to an input that is overwritten by a later one", () => {
+    const { graphs } = setup();
+    const second = view(2n, [1, 2]);
+    for (const input of [view(1n), second, view(3n, [5, 6])]) graphs.run("step", [input], () => []);
+    expect(second.storage.buffer.host).toEqual(Int32Array.of(5, 6));
+    graphs.run("step", [view(4n)], () => []);
+    expect(second.storage.buffer.host).toBeUndefined();
+  });
+
+  it("runs what is run within something recorded as part of that", () => {
+    const { graphs, heard } = setup();
+    const inner = (): readonly unknown[] => graphs.run("inner", [view(1n)], () => []);
+    for (let i = 0; i < 2; i++) inner();
+    heard();
+    for (let i = 0; i < 2; i++)
+      graphs.run("outer", [view(2n)], () => {
+        if (graphs.capturing) heard();
+        inner();
+        return [];
+      });
+    expect(heard()).toEqual(["end", "prepare", "instantiate", "destroy", "leave", "launch"]);
   });
 });

@@ -28,6 +28,8 @@ export interface GraphHost {
   beforeEnd(): void;
   /** Changes what was recorded into what replays faster. */
   prepare(graph: Address): void;
+  /** Nothing of what was queued for recording will run. */
+  failed(): void;
   /** Buffers come from the ordinary region again. */
   leaveGraphs(): void;
   /** The memory of a result may be used by graphs that are recorded from now on. */
@@ -56,6 +58,7 @@ const relaxed = 2;
  * The first time that a key is seen with inputs of some shapes, `fn` runs as ever: code is loaded and plans are made. The
  * second time it is recorded, and from then on replayed: one call for some thousand kernels. Memory that a graph uses is
  * its own between replays; all graphs share it, since only one runs at a time and its results are taken before the next.
+ * Where a result is an input of several runs, those that were recorded with another in its place run as ever.
  */
 export function createGraphs(host: GraphHost): Graphs {
   const { driver, stream } = host;
@@ -65,6 +68,8 @@ export function createGraphs(host: GraphHost): Graphs {
   let count = 0;
   /** results whose memory is still their own */
   const lent = new Set<CudaView["storage"]>();
+  /** every result: the work areas of other graphs may lie over one whose memory is not its own */
+  const given = new WeakSet<CudaView["storage"]>();
   let recording: { readonly inputs: readonly CudaView[]; readonly guards: Guard[] } | undefined;
 
   const shapeKey = (key: string, inputs: readonly CudaView[]): string =>
@@ -84,11 +89,16 @@ export function createGraphs(host: GraphHost): Graphs {
       if (from.storage === to.storage) continue;
       const { address, bytes } = to.storage.buffer;
       host.context.copy(address, from.storage.buffer.address, bytes);
+      to.storage.buffer.host = from.storage.buffer.host;
     }
     check("replaying a graph", driver.cuGraphLaunch(graph.exec, stream));
     for (const { storage } of graph.results) storage.retain();
     return graph.results;
   };
+
+  /** Whether an input is a result in another place than the recorded one: a replay might overwrite it, and others read it too. */
+  const wouldOverwrite = (graph: Recorded, inputs: readonly CudaView[]): boolean =>
+    inputs.some(({ storage }, i) => storage !== graph.inputs[i]!.storage && given.has(storage));
 
   /** Gives back the results that no recorded graph reads, nor the one that is to be recorded: the next run may overwrite them. */
   const reclaim = (inputs: readonly CudaView[]): void => {
@@ -121,10 +131,14 @@ export function createGraphs(host: GraphHost): Graphs {
       }
       host.prepare(graph);
       const exec = made("making a graph", driver.cuGraphInstantiate, graph, 0);
-      for (const { storage } of results) lent.add(storage);
+      for (const { storage } of results) {
+        lent.add(storage);
+        given.add(storage);
+      }
       return { exec, inputs, results, guards: recording.guards };
     } catch (error) {
-      for (const { storage } of inputs) storage.release();
+      for (const { storage } of [...inputs, ...(results ?? [])]) storage.release();
+      host.failed();
       throw error;
     } finally {
       recording = undefined;
@@ -160,11 +174,13 @@ export function createGraphs(host: GraphHost): Graphs {
       recording.guards.push({ input, describe, said: describe(buffer.host) });
     },
     run(key, inputs, fn) {
+      if (recording !== undefined) return fn();
       const known = recorded.get(key) ?? [];
       const graph = known.find((one) => serves(one, inputs));
-      if (graph) return replay(graph, inputs);
+      if (graph) return wouldOverwrite(graph, inputs) ? fn() : replay(graph, inputs);
       const shape = shapeKey(key, inputs);
-      if (!seen.has(shape) || failed.has(shape) || count >= most || recording !== undefined) {
+      const homeless = inputs.some(({ storage }) => given.has(storage) && !lent.has(storage));
+      if (!seen.has(shape) || failed.has(shape) || count >= most || homeless) {
         seen.add(shape);
         return fn();
       }

@@ -1,7 +1,6 @@
 import { type Backend, bytesOf, type FloatDType } from "@ft/tensor";
-import { opCases, randomFrom } from "@ft/testing";
+import { opCases, randomFrom, runCase } from "@ft/testing";
 import { describe, expect, it } from "vitest";
-import { runCase } from "../../testing/src/ops/run-case.ts";
 import type { CudaBuffer } from "../src/context.ts";
 import { dryCard } from "../src/dry/dry-card.ts";
 import { primitives } from "../src/primitives/index.ts";

@@ -1,4 +1,5 @@
-import { InvalidArgumentError } from "commander";
+import { InvalidArgumentError, type Option } from "commander";
+import { suggestValue } from "./config/suggest.ts";
 
 /** A flag value that must be a number. */
 export function number(text: string): number {
@@ -22,6 +23,16 @@ export function fraction(text: string): number {
   const value = number(text);
   if (value <= 0 || value >= 1) throw new InvalidArgumentError("a number above 0 and below 1 is needed.");
   return value;
+}
+
+/** A flag whose value is one of some words; a wrong one is told which may be meant. */
+export function oneOf(option: Option, choices: readonly string[]): Option {
+  return option.choices([...choices]).argParser((text) => {
+    if (choices.includes(text)) return text;
+    const near = suggestValue(text, choices);
+    const meant = near === undefined ? "" : ` Did you mean ${near}?`;
+    throw new InvalidArgumentError(`Allowed choices are ${choices.join(", ")}.${meant}`);
+  });
 }
 
 /** A flag that may be given several times. */

@@ -1,6 +1,6 @@
 import { Command, CommanderError, Option, type OutputConfiguration } from "commander";
 import { describeError, errorDocument, exitCode } from "./errors.ts";
-import { fraction, number, several, whole } from "./flag-values.ts";
+import { fraction, number, oneOf, several, whole } from "./flag-values.ts";
 import { createIo, type Io, type Output, processOutput } from "./io.ts";
 import { version } from "./version.ts";
 
@@ -30,7 +30,9 @@ export async function main(args: readonly string[], output: Output = processOutp
   process.on("SIGINT", interrupt);
   process.on("SIGTERM", interrupt);
   try {
-    await program.parseAsync([...args], { from: "user" });
+    await program.parseAsync(isConfigured(args) ? (await import("./flags.ts")).withSwitches(args) : [...args], {
+      from: "user",
+    });
     await chosen?.(io, interruption.signal);
     return 0;
   } catch (error) {
@@ -47,6 +49,11 @@ export async function main(args: readonly string[], output: Output = processOutp
     process.off("SIGINT", interrupt);
     process.off("SIGTERM", interrupt);
   }
+}
+
+/** Whether it is one of the commands that have a flag for every key. */
+function isConfigured(args: readonly string[]): boolean {
+  return args.includes("train") || args.includes("plan");
 }
 
 /** Commands load what they need when they run, and only `train` the schema that its flags are made from, so that --help is quick. */
@@ -68,7 +75,7 @@ async function buildProgram(
     .command("train")
     .description("fine-tune a model")
     .argument("[config]", "a .yaml or .json file; every key is also a flag");
-  const config = args.includes("train") || args.includes("plan") ? await import("./flags.ts") : undefined;
+  const config = isConfigured(args) ? await import("./flags.ts") : undefined;
   config?.addConfigFlags(train);
   train.option("--json", "one JSON document on stdout").action((file: string | undefined) => {
     const flags = config?.configFromFlags(train) ?? {};
@@ -116,15 +123,17 @@ async function buildProgram(
 
   program
     .command("export")
-    .description("write a model for other tools, layer by layer quantised: memory for the quantised model is enough")
+    .description(
+      "write a model for other tools, quantised layer by layer on the CPU: memory for the quantised model is enough",
+    )
     .requiredOption("--to <target>", "bnb: a folder of bitsandbytes, which transformers and ft load")
     .requiredOption("--model <model>", "a folder, or a name on the hub (org/name)")
     .requiredOption("--out <folder>", "where to write it")
-    .addOption(new Option("--type <type>", "how weights are held").choices(["nf4", "fp4", "int8"]).default("nf4"))
+    .addOption(oneOf(new Option("--type <type>", "how weights are held"), ["nf4", "fp4", "int8"]).default("nf4"))
     .option("--block-size <n>", "4 bits: weights that share a scale (default: 64)", whole(1))
     .option("--no-double-quant", "4 bits: keep the scales in 32 bits")
     .addOption(
-      new Option("--compute-dtype <dtype>", "what others are told to compute in (default: f32)").choices([
+      oneOf(new Option("--compute-dtype <dtype>", "what others are told to compute in (default: f32)"), [
         "f32",
         "bf16",
         "f16",
@@ -147,14 +156,15 @@ async function buildProgram(
     .command("cuda")
     .description("cuBLAS and cuDNN, NVIDIA's libraries, into ft's cache; FT_CACHE names another folder")
     .addOption(
-      new Option("--cuda <version>", "for drivers of this CUDA version (default: the driver's)").choices(["12", "13"]),
+      oneOf(new Option("--cuda <version>", "for drivers of this CUDA version (default: the driver's)"), ["12", "13"]),
     )
     .addOption(
-      new Option("--from <source>", "where from (default: pip where it is, otherwise NVIDIA's archive)").choices([
+      oneOf(new Option("--from <source>", "where from (default: pip where it is, otherwise NVIDIA's archive)"), [
         "pip",
         "archive",
       ]),
     )
+    .option("--force", "fetch them also where the cache has them already")
     .option("--json", "one JSON document on stdout")
     .action((flags) =>
       choose(async (io, signal) => (await import("./commands/setup.ts")).setupCudaCommand(flags, io, signal)),
@@ -193,12 +203,14 @@ function generation(command: Command): Command {
     .option("--top-p <p>", "only the likeliest tokens that reach p together", number, 1)
     .option("--seed <n>", "of the sampling", whole(0), 0)
     .addOption(
-      new Option("--backend <name>", "where to compute; auto takes a usable NVIDIA card")
-        .choices(["auto", "cpu", "cuda"])
-        .default("auto"),
+      oneOf(new Option("--backend <name>", "where to compute; auto takes a usable NVIDIA card"), [
+        "auto",
+        "cpu",
+        "cuda",
+      ]).default("auto"),
     )
     .addOption(
-      new Option("--dtype <dtype>", "what activations are computed in (default: f32)").choices(["f32", "bf16", "f16"]),
+      oneOf(new Option("--dtype <dtype>", "what activations are computed in (default: f32)"), ["f32", "bf16", "f16"]),
     )
     .option("--threads <n>", "threads of the CPU kernels", whole(1))
     .option("--json", "one JSON document on stdout");
@@ -211,7 +223,7 @@ function dataset(command: Command): Command {
     .option("--chat-template <file>", "a Jinja file instead of the model's template")
     .option("--max-length <n>", "tokens of a row at most", whole(2), 512)
     .addOption(
-      new Option("--truncation <how>", "what happens to longer rows").choices(["end", "drop", "error"]).default("end"),
+      oneOf(new Option("--truncation <how>", "what happens to longer rows"), ["end", "drop", "error"]).default("end"),
     )
     .option("--json", "one JSON document on stdout");
 }

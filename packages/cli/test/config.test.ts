@@ -1,11 +1,13 @@
 import { writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { Command } from "commander";
 import { describe, expect, it } from "vitest";
 
 import { readConfigFile, resolveConfig } from "../src/config/read-config.ts";
 import { flagSpecs, parseConfig } from "../src/config/schema.ts";
 import { settle } from "../src/config/settle.ts";
 import type { PartialConfig, TrainConfig } from "../src/config/train-config.ts";
+import { addConfigFlags, configFromFlags, withSwitches } from "../src/flags.ts";
 import { emptyFolder } from "./run-ft.ts";
 
 const needed = { model: "m", data: "d", out: "o" };
@@ -13,6 +15,32 @@ const resolved = (file: PartialConfig, flags: PartialConfig = {}): TrainConfig =
   resolveConfig({ ...needed, ...file }, flags);
 const settled = (file: PartialConfig): TrainConfig => settle(resolved(file), { context: 128 });
 const parsed = (file: object): PartialConfig => parseConfig(file, "run.yaml");
+
+describe("checkpointing", () => {
+  it("is true, false or offload in a file", () => {
+    for (const checkpointing of [true, false, "offload"] as const)
+      expect(parsed({ checkpointing })).toEqual({ checkpointing });
+    expect(() => parsed({ gradient_checkpointing: "off" })).toThrow(
+      /run\.yaml: checkpointing is none of true, false, "offload"/,
+    );
+  });
+
+  it.each<[string[], boolean | "offload"]>([
+    [["--checkpointing"], true],
+    [["--checkpointing", "run.yaml"], true],
+    [["--checkpointing", "--seed", "1"], true],
+    [["--checkpointing", "true"], true],
+    [["--checkpointing", "false"], false],
+    [["--checkpointing", "offload"], "offload"],
+    [["--no-checkpointing"], false],
+  ])("is of %j %j", (args, want) => {
+    const command = new Command().argument("[config]");
+    addConfigFlags(command);
+    command.parse(withSwitches(args), { from: "user" });
+    expect(configFromFlags(command).checkpointing).toBe(want);
+    expect(command.args).toEqual(args.includes("run.yaml") ? ["run.yaml"] : []);
+  });
+});
 
 describe("method qlora", () => {
   it("is NF4 in blocks of 64, double quantisation, adamw8bit and checkpointing, unless it is told otherwise", () => {

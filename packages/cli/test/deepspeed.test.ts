@@ -123,7 +123,7 @@ describe("a ds_config.json", () => {
     expect(notes[0]).toMatch(/train_batch_size 32 gives way to batchSize 2 x gradient_accumulation_steps 8/);
   });
 
-  it("does not train in f16: says that f32 is used", async () => {
+  it("does not take f16 over: says that f32 is used", async () => {
     const { config, notes } = await read({ fp16: { enabled: true, loss_scale: 0 } }, { method: "lora" });
     expect(config).toEqual({ method: "lora" });
     expect(notes.join()).toMatch(/fp16\.enabled: .*f32.*not used here: fp16\.loss_scale/);

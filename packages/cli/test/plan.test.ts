@@ -36,6 +36,7 @@ interface Document {
   readonly trainable: number;
   readonly memory: Readonly<Record<string, number>>;
   readonly moments: { readonly loading: number; readonly step: number; readonly saving: number };
+  readonly host: number;
   readonly peak: number;
   readonly limit: number;
   readonly fits: boolean;
@@ -157,10 +158,41 @@ describe("ft plan", () => {
     expect(stepOf(host) - stepOf(file)).toBeGreaterThan(0.9 * state);
   });
 
+  it("counts what lies in host memory apart from a card, and proposes it", async () => {
+    const folder = await configAlone({ num_hidden_layers: 1, vocab_size: 32000 });
+    const args = ["--model", folder, "--backend", "cuda", "--method", "full", "--batch-size", "1"];
+    const at = (placement: string) => [...args, "--memory", "24GB", "--optimizer-placement", placement];
+    const [device, host, file] = [await plan(...at("device")), await plan(...at("host")), await plan(...at("file"))];
+    const state = 8 * device.trainable;
+    expect([device.host, host.host, host.memory.optimizer]).toEqual([0, state, state]);
+    expect(host.moments).toEqual(file.moments);
+    expect(device.moments.step - host.moments.step).toBeGreaterThan(0.9 * state);
+    const { out } = await ft("plan", ...at("host"));
+    expect(out).toMatch(/^optimizer .* in host memory, not part of the sum$/m);
+    expect(out).toMatch(/^host +[\d.]+ GB {2}of this machine's memory beside the card: the optimizer's state$/m);
+    expect(out).toContain("activations in f32");
+    const small = await plan(...args, "--memory", "1GB");
+    expect(small.advice?.find(({ set }) => set === "optimizerPlacement: host")?.peak).toBe(host.peak);
+  });
+
+  it("says that offload is planned as plain checkpointing on a card, and that 16 bits are slow on the CPU", async () => {
+    const args = ["--model", await configAlone({ num_hidden_layers: 2 }), "--batch-size", "1", "--memory", "24GB"];
+    const cuda = [...args, "--backend", "cuda"];
+    const [offload, plain] = [await ft("plan", ...cuda, "--checkpointing", "offload"), await ft("plan", ...cuda)];
+    expect(offload.out).toContain("checkpointing: offload is planned as true");
+    expect(plain.out).not.toContain("offload");
+    const [a, b] = [await plan(...cuda, "--checkpointing=offload"), await plan(...cuda, "--checkpointing")];
+    expect(a.moments).toEqual(b.moments);
+    const { out, err } = await ft("plan", ...args, "--backend", "cpu", "--dtype", "bf16");
+    expect(err).toMatch(/^dtype bf16 is computed by slow reference kernels here/m);
+    expect(out).toMatch(/^backend .*products in f32, activations in bf16$/m);
+  });
+
   it.each([
     ["no model", [], /model is not given/],
     ["a folder without a config", ["--model", "EMPTY"], /config\.json/],
     ["a size that is none", ["--model", "CONFIG", "--memory", "lots"], /memory "lots"/],
+    ["a size without a unit", ["--model", "CONFIG", "--memory", "24"], /give a unit, such as 24GB/],
     ["rows without a tokenizer", ["--model", "CONFIG", "--data", "rows.json"], /tokenizer/],
     ["a longer row than the model's context", ["--model", "CONFIG", "--max-length", "200000"], /maxLength is 200000/],
     ["an optimizer that is none", ["--model", "CONFIG", "--optimizer", "adamx"], /no optimizer "adamx"/],

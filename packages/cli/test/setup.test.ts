@@ -1,9 +1,11 @@
 import { execFileSync } from "node:child_process";
 import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
 import { chmod, mkdir, readdir, readFile, writeFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import { dirname, join } from "node:path";
 import { describe, expect, it, onTestFinished, vi } from "vitest";
+import { setupCuda } from "../src/setup/setup-cuda.ts";
 import { emptyFolder, ft } from "./run-ft.ts";
 
 const sha256 = (bytes: Uint8Array): string => createHash("sha256").update(bytes).digest("hex");
@@ -73,7 +75,10 @@ describe.skipIf(process.platform !== "linux")("ft setup cuda", () => {
       "cuda13-cublas13.0.0.1-cudnn9.9.0.1/lib/old": "",
       "cuda12-cublas12.9.1.4-cudnn9.9.0.1/lib/other": "",
     });
-    const { code, out } = await ft("setup", "cuda", "--cuda", "13", "--from", "archive");
+    const { code, out, err } = await ft("setup", "cuda", "--cuda", "13", "--from", "archive");
+    expect(err).toContain(
+      "brought     cublas 13.1.0.3, cudnn 9.14.0.64, nvrtc 13.0.88; ft doctor shows what is used\n",
+    );
     const folder = join(cache, "cuda13-cublas13.1.0.3-cudnn9.14.0.64");
     expect([code, out]).toEqual([0, `${folder}\n`]);
     expect((await readdir(cache)).sort()).toEqual([
@@ -94,7 +99,54 @@ describe.skipIf(process.platform !== "linux")("ft setup cuda", () => {
     vi.stubEnv("FT_CUDA_ARCHIVE", await server("cudnn"));
     const { code, err } = await ft("setup", "cuda", "--cuda", "13", "--from", "archive");
     expect([code, err]).toEqual([2, expect.stringMatching(/cudnn\.tar\.xz has SHA-256 .*the manifest says/)]);
-    expect(await readdir(cache)).toEqual([]);
+    expect(existsSync(cache)).toBe(false);
+  });
+
+  it("ends at once where the cache has them, unless it is told otherwise", async () => {
+    await caches();
+    vi.stubEnv("FT_CUDA_ARCHIVE", await server());
+    const args = ["setup", "cuda", "--cuda", "13", "--from", "archive"];
+    const first = await ft(...args);
+    const second = await ft(...args);
+    expect([second.code, second.out]).toEqual([0, first.out]);
+    expect(second.err).toMatch(/^already there: cublas 13\.1\.0\.3, cudnn 9\.14\.0\.64, .*--force/);
+    expect((await ft(...args, "--force")).err).toMatch(/^fetching /);
+  });
+
+  it("names a cache folder that cannot be made", async () => {
+    const folder = await emptyFolder();
+    await writeFile(join(folder, "file"), "");
+    vi.stubEnv("FT_CACHE", join(folder, "file"));
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const { code, err } = await ft("setup", "cuda", "--cuda", "13", "--from", "archive");
+    expect([code, err]).toEqual([2, expect.stringMatching(/file\/cuda cannot be made .*\(ENOTDIR\)\n.*FT_CACHE/)]);
+  });
+
+  it("wants room on the disk before it fetches anything", async () => {
+    const cache = await caches();
+    const started = setupCuda({
+      cuda: 13,
+      cache,
+      from: "archive",
+      note: () => {},
+      signal: new AbortController().signal,
+      room: async () => 1e9,
+    });
+    await expect(started).rejects.toMatchObject({
+      code: "io",
+      message: expect.stringContaining(`${cache} has 1.00 GB free, about 3.00 GB are needed`),
+    });
+    expect(existsSync(cache)).toBe(false);
+  });
+
+  it("leaves no empty folder when it is stopped", async () => {
+    const cache = await caches();
+    vi.stubEnv("FT_CUDA_ARCHIVE", await server());
+    const stop = new AbortController();
+    const note = (): void => stop.abort();
+    const started = setupCuda({ cuda: 13, cache, from: "archive", note, signal: stop.signal });
+    await expect(started).rejects.toMatchObject({ code: "interrupted" });
+    expect(existsSync(cache)).toBe(false);
   });
 
   it("says what cannot be reached", async () => {

@@ -210,20 +210,12 @@ export class OptimizerState implements Disposable {
 
   /** The slots by "<slot>:<parameter>", each to be read when its turn comes. */
   save(): Map<string, SavedSlot> {
-    return new Map(
-      this.#entries.flatMap(({ name, slots }) =>
-        Object.entries(slots).map(([slot, { held }]) => [`${slot}:${name}`, savedSlot(held, () => this.ready())]),
-      ),
-    );
+    return new Map(this.#held().map(([key, held]) => [key, savedSlot(held, () => this.ready())]));
   }
 
   /** Reads slots saved before, all of them, one after the other; what fits is known before the first is replaced. */
   async load(saved: ReadonlyMap<string, SavedSlot>): Promise<void> {
-    const slots = new Map<string, HeldSlot>(
-      this.#entries.flatMap(({ name, slots }) =>
-        Object.entries(slots).map(([slot, { held }]) => [`${slot}:${name}`, held] as const),
-      ),
-    );
+    const slots = new Map(this.#held());
     for (const [key, own] of slots) checkSaved(this.optimizer, key, own, saved.get(key));
     const extra = [...saved.keys()].find((key) => !slots.has(key));
     if (extra !== undefined)
@@ -244,6 +236,12 @@ export class OptimizerState implements Disposable {
         }
       else if (from) await held.write({ start: 0, count: sizeOf(held.shape) }, await from.read());
     }
+  }
+
+  #held(): (readonly [key: string, held: HeldSlot])[] {
+    return this.#entries.flatMap(({ name, slots }) =>
+      Object.entries(slots).map(([slot, { held }]) => [`${slot}:${name}`, held] as const),
+    );
   }
 
   dispose(): void {

@@ -5,7 +5,7 @@ import { createCpuBackend } from "@ft/backend-cpu";
 import { loadAdapter } from "@ft/lora";
 import { type Llama, loadModel, saveModel, uploadBatch } from "@ft/models";
 import type { Linear } from "@ft/nn";
-import { type Backend, type DType, type Parameter, scalar, type Tensor, valueAndGrad } from "@ft/tensor";
+import { type Backend, type DType, memory, type Parameter, scalar, type Tensor, valueAndGrad } from "@ft/tensor";
 import { divide } from "@ft/tensor/ops";
 import { expectClose } from "@ft/testing";
 import { openWeights, type WeightEntry, writeSafetensors } from "@ft/weights";
@@ -55,6 +55,18 @@ async function heldBytes(linears: ReadonlyMap<string, Linear>): Promise<string[]
   return found;
 }
 const isTensor = (x: unknown): x is Tensor => typeof x === "object" && x !== null && "isTensor" in x;
+
+it.each(names)("a %s folder is the same on a backend of its own memory, which gets it in pieces", async (name) => {
+  const { adopt: _, ...own } = await createCpuBackend({ poison: true });
+  const format = bitsandbytesFormat(options[name]);
+  {
+    using model = await loadModel(join(home, name), { backend: own, format });
+    using want = await load(name);
+    expect(await heldBytes(model.linears())).toEqual(await heldBytes(want.linears()));
+    expect(model.linears().size).toBeGreaterThan(0);
+  }
+  expect(memory(own).live).toBe(0);
+});
 
 it.each([
   ["nf4", "lm_head", "nf4 head"],

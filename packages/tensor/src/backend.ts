@@ -88,7 +88,8 @@ export interface Graphs<B = any> {
    * dtypes and shapes, and replay that from then on without calling `fn`, after copying the inputs to where the recorded
    * ones lie. So `fn` depends on nothing but the values of `inputs`, and of tensors whose place never changes; it uploads
    * nothing and reads nothing. Each view that `fn` returns, and each that comes back, carries one reference to its storage.
-   * What a replay gives is never exclusive. The next run, of any key, finds it whole among its inputs, and may overwrite it.
+   * The inputs of a run that is recorded are the recording's from then on: later runs overwrite them. What a replay gives is
+   * never exclusive. It stays whole as long as every run, of any key, has it among its inputs; any other may overwrite it.
    */
   run(key: string, inputs: readonly View<B>[], fn: () => readonly View<B>[]): readonly View<B>[];
   /** The key will not come again: what was recorded of it may go. */

@@ -16,6 +16,7 @@ export * from "./halves.ts";
 export { type MemoryStats, memory, Storage, Temps } from "./memory.ts";
 export * from "./op.ts";
 export * from "./philox.ts";
+export { fromPieces, readAhead, takesPieces } from "./pieces.ts";
 export { P } from "./prims.ts";
 export { Replay } from "./replay.ts";
 export { type Call, type Results, run, type Tensors } from "./run.ts";
@@ -33,4 +34,4 @@ export {
   unwritten,
   zeros,
 } from "./tensor.ts";
-export { copyInto, hasWindows, putInto, readAhead, readPieces, windowElements, windowOf, writeInto } from "./window.ts";
+export { copyInto, hasWindows, putInto, readPieces, windowElements, windowOf, writeInto } from "./window.ts";

@@ -81,33 +81,3 @@ export async function* readPieces<D extends DType>(x: Tensor<D>): AsyncGenerator
     }
   }
 }
-
-/** Reads under way at a time: one file read does not keep a disk busy. */
-const readsAhead = 3;
-
-/**
- * What `read` gives of `size` elements, in pieces of at most `windowElements` and in order, each with the place of its
- * first element. Some are read while earlier ones are used. However it ends, no read is left under way.
- */
-export async function* readAhead<T>(
-  size: number,
-  read: (start: number, count: number) => Promise<T>,
-): AsyncGenerator<readonly [start: number, piece: T], void, undefined> {
-  const underWay: Promise<T>[] = [];
-  let asked = 0;
-  try {
-    for (let start = 0; start < size; start += windowElements) {
-      for (; underWay.length < readsAhead && asked < size; asked += windowElements) {
-        const piece = read(asked, Math.min(windowElements, size - asked));
-        // of one that nobody waits for any more
-        piece.catch(() => {});
-        underWay.push(piece);
-      }
-      const piece = await underWay[0]!;
-      underWay.shift();
-      yield [start, piece];
-    }
-  } finally {
-    await Promise.allSettled(underWay);
-  }
-}

@@ -9,6 +9,7 @@ export { encode, type HostTensor, numbers, roundTo, upload, widened } from "./ho
 export { leakCheck } from "./leak-check.ts";
 export type { CaseInputs, CaseSize, OpCase } from "./ops/op-case.ts";
 export { opCases } from "./ops/op-cases.ts";
+export { type CaseResult, type Passage, runCase } from "./ops/run-case.ts";
 export { project } from "./project.ts";
 export { type Random, randomFrom } from "./random.ts";
 export { type Replaying, replaying } from "./replaying.ts";

@@ -167,6 +167,9 @@ describe("evaluation", () => {
     const error = await failure(collect(options));
     expect(error.code).toBe("numeric");
     expect(error.message).toMatch(/evaluation loss after step 4 is NaN/);
+    expect(error.hint).toContain("begin anew");
+    const atStart = { ...base(), evaluate: { every: 2, atStart: true, run: losses([]) } };
+    expect((await failure(collect(atStart))).hint).toBe("look at the held-out rows and at the model's weights");
   });
 
   test("sees the optimizer's own weights where they differ, and training goes on with the others", async () => {

@@ -8,9 +8,10 @@ import {
   parameter,
   sameShape,
   showShape,
+  takesPieces,
 } from "@ft/tensor";
 import type { WeightSource } from "./source.ts";
-import { streams, streamTensor } from "./stream-tensor.ts";
+import { streamTensor } from "./stream-tensor.ts";
 
 /** Where a stored tensor goes, and in which dtype. */
 export interface LoadOptions<D extends FloatDType, A extends Axes> {
@@ -44,7 +45,8 @@ export async function loadTensor<D extends FloatDType, const A extends Axes>(
       `${source.path}: "${name}" is ${showShape(shape)}, not ${showShape(expected)} (${axes.join(", ")})`,
       "the weights belong to another configuration: use the config.json that came with them",
     );
-  if (info && transform === undefined && streams(backend)) return streamTensor(source, info, backend, { dtype, axes });
+  if (info && transform === undefined && takesPieces(backend))
+    return streamTensor(source, info, backend, { dtype, axes });
   const data = await source.read(name, dtype);
   return parameter(backend, dtype, axes, shape, transform ? transform(data, shape) : data, { give: true });
 }

@@ -6,9 +6,11 @@ const prototypes = {
   create: "int cublasLtCreate(_Out_ uint64_t *handle)",
   destroy: "int cublasLtDestroy(uint64_t handle)",
   createProduct: "int cublasLtMatmulDescCreate(_Out_ uint64_t *product, int compute, int scale)",
+  destroyProduct: "int cublasLtMatmulDescDestroy(uint64_t product)",
   setProduct: "int cublasLtMatmulDescSetAttribute(uint64_t product, int attribute, void *value, size_t bytes)",
   createLayout:
     "int cublasLtMatrixLayoutCreate(_Out_ uint64_t *layout, int type, uint64_t rows, uint64_t columns, int64_t ld)",
+  destroyLayout: "int cublasLtMatrixLayoutDestroy(uint64_t layout)",
   setLayout: "int cublasLtMatrixLayoutSetAttribute(uint64_t layout, int attribute, void *value, size_t bytes)",
   createPreference: "int cublasLtMatmulPreferenceCreate(_Out_ uint64_t *preference)",
   destroyPreference: "int cublasLtMatmulPreferenceDestroy(uint64_t preference)",

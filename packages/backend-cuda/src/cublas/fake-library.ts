@@ -1,3 +1,5 @@
+import type { DType } from "@ft/tensor";
+import type { Product } from "../context.ts";
 import type { CublasLt } from "./abi.ts";
 
 /** How a pretended library answers. */
@@ -30,7 +32,9 @@ export function fakeLibrary(answers: FakeAnswers = {}): { readonly library: Cubl
   };
   const library: CublasLt = {
     create: handle,
-    destroy: () => 0,
+    destroy: () => note("destroy"),
+    destroyProduct: () => note("destroy product"),
+    destroyLayout: () => note("destroy layout"),
     createProduct(out, compute, scale) {
       note(`product compute ${compute} scale ${scale}`);
       return handle(out);
@@ -62,4 +66,13 @@ export function fakeLibrary(answers: FakeAnswers = {}): { readonly library: Cubl
     },
   };
   return { library, said };
+}
+
+/** [5, 7] · [7, 3] to f32. */
+export function productOf(dtype: DType): Product {
+  const [a, b] = [
+    { at: 256n, dtype, ld: 7 },
+    { at: 512n, dtype, ld: 3 },
+  ];
+  return { m: 5, n: 3, k: 7, a, b, out: { at: 1024n, dtype: "f32", ld: 3 } };
 }

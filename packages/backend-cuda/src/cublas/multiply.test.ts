@@ -1,8 +1,7 @@
 import { describe, expect, it } from "vitest";
-import type { Product } from "../context.ts";
 import type { DriverCalls } from "../driver/driver.ts";
 import { loadCublasLt } from "./abi.ts";
-import { type FakeAnswers, fakeLibrary } from "./fake-library.ts";
+import { type FakeAnswers, fakeLibrary, productOf } from "./fake-library.ts";
 import { createMultiply, type MultiplyHost } from "./multiply.ts";
 
 /** times in milliseconds that the pretended card takes, in the order they are asked for */
@@ -24,23 +23,19 @@ function setup(answers: FakeAnswers = {}, host: Partial<MultiplyHost> = {}, time
     },
   } as unknown as DriverCalls;
   const usual = { path: "", stream: 1n, workspace: 2n, deterministic: false, tune: false, capturing: () => false };
-  const multiply = createMultiply({ ...usual, driver, library, ...host });
+  const { multiply, dispose } = createMultiply({ ...usual, driver, library, ...host });
   return {
     multiply,
+    dispose,
+    /** what was given back */
+    destroyed: () => said.filter((line) => line.startsWith("destroy")),
     /** what was queued since the last look */
     queued: () => said.splice(0).filter((line) => line.startsWith("multiply") || line.startsWith("fill")),
     plans: () => said.filter((line) => line.startsWith("product compute")).length,
   };
 }
 
-const product: Product = {
-  m: 5,
-  n: 3,
-  k: 7,
-  a: { at: 256n, dtype: "f32", ld: 7 },
-  b: { at: 512n, dtype: "f32", ld: 3 },
-  out: { at: 1024n, dtype: "f32", ld: 3 },
-};
+const product = productOf("f32");
 const algorithms = (queued: readonly string[]): number[] => queued.map((line) => Number(line.split(" ").at(-1)));
 
 describe("multiply", () => {
@@ -59,6 +54,15 @@ describe("multiply", () => {
     for (let i = 0; i < 3; i++) multiply({ ...product, alpha: i });
     multiply({ ...product, m: 4 });
     expect(plans()).toBe(2);
+  });
+
+  it("gives back every plan, then the handle", () => {
+    const { multiply, dispose, destroyed } = setup();
+    multiply(product);
+    multiply({ ...product, m: 4 });
+    dispose();
+    const plan = ["destroy product", "destroy layout", "destroy layout", "destroy layout"];
+    expect(destroyed()).toEqual([...plan, ...plan, "destroy"]);
   });
 
   it("queues nothing for a result without elements, and zeros for a sum over nothing", () => {

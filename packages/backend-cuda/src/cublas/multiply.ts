@@ -31,7 +31,15 @@ export interface MultiplyHost {
   readonly library?: CublasLt;
 }
 
-/** The function behind `CudaContext.multiply`: cuBLASLt, with a plan kept for each shape. */
+/** Matrix products by cuBLASLt. */
+export interface Multiply {
+  /** `CudaContext.multiply` */
+  multiply(product: Product): void;
+  /** Gives back plans and handle. */
+  dispose(): void;
+}
+
+/** cuBLASLt, with a plan kept for each shape. */
 export function createMultiply({
   path,
   stream,
@@ -41,7 +49,7 @@ export function createMultiply({
   driver,
   capturing,
   library: lt = loadCublasLt(path),
-}: MultiplyHost): (product: Product) => void {
+}: MultiplyHost): Multiply {
   const handle = created("start", lt.create);
   const plans = new Map<string, Plan>();
   const [alpha, beta] = [new Float64Array(new ArrayBuffer(8)), new Float64Array(new ArrayBuffer(8))];
@@ -110,7 +118,7 @@ export function createMultiply({
       }
   };
 
-  return (product) => {
+  const multiply = (product: Product): void => {
     const { m, n, k, batch = 1 } = product;
     if (m === 0 || n === 0 || batch === 0) return;
     if (k === 0) {
@@ -127,5 +135,17 @@ export function createMultiply({
     }
     const status = queue(plan, product, plan.algorithm);
     if (status !== 0) checkStatus(`a product ${m} x ${n} x ${k}`, status);
+  };
+
+  return {
+    multiply,
+    dispose() {
+      for (const { product, a, b, out } of plans.values()) {
+        lt.destroyProduct(product);
+        for (const layout of [a, b, out]) lt.destroyLayout(layout);
+      }
+      plans.clear();
+      lt.destroy(handle);
+    },
   };
 }

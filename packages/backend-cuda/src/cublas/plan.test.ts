@@ -1,18 +1,10 @@
 import { FtError } from "@ft/tensor";
 import { describe, expect, it } from "vitest";
 import type { Product } from "../context.ts";
-import { fakeLibrary } from "./fake-library.ts";
+import { fakeLibrary, productOf } from "./fake-library.ts";
 import { alignmentOf, makePlan, planKey } from "./plan.ts";
 
-/** [5, 7] · [7, 3]. */
-const product: Product = {
-  m: 5,
-  n: 3,
-  k: 7,
-  a: { at: 256n, dtype: "bf16", ld: 7 },
-  b: { at: 512n, dtype: "bf16", ld: 3 },
-  out: { at: 1024n, dtype: "f32", ld: 3 },
-};
+const product = productOf("bf16");
 const layoutsOf = (of: Product): string[] => {
   const { library, said } = fakeLibrary();
   makePlan(library, 1n, of, 4096, 1);

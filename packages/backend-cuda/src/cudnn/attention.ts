@@ -1,4 +1,6 @@
+import { sizeOf } from "@ft/tensor";
 import { type Address, at, type CudaContext, type CudaView } from "../context.ts";
+import { padded } from "../kernels/alignment.ts";
 import { type AttentionShape, attentionBackwardGraph, attentionForwardGraph } from "./attention-graph.ts";
 import type { Graph } from "./graph.ts";
 import { loadCudnn } from "./library.ts";
@@ -142,7 +144,7 @@ export function cudnnForward(
   lse: CudaView,
 ): void {
   const [, seq = 0, heads = 0] = q.shape;
-  const rows = elements(lse);
+  const rows = sizeOf(lse.shape);
   const packed = shape.kind === "packed";
   areas(context, { workspace: plan.workspace, rows: packed ? rows * 4 : 0 }, (area) => {
     const memory = { q: at(q), k: at(k), v: at(v), y: at(y), lse: packed ? area.rows : at(lse) };
@@ -162,7 +164,7 @@ export function cudnnBackward(
   to: { readonly q: CudaView; readonly k: CudaView; readonly v: CudaView },
 ): void {
   const [, seq = 0, heads = 0] = q.shape;
-  const [count, rows] = [elements(q), elements(kept.lse)];
+  const [count, rows] = [sizeOf(q.shape), sizeOf(kept.lse.shape)];
   const packed = shape.kind === "packed";
   const uses = (name: string, bytes: number): number => (plan.names.includes(name) ? bytes : 0);
   const sizes = {
@@ -192,8 +194,6 @@ export function cudnnBackward(
   });
 }
 
-const elements = ({ shape }: CudaView): number => shape.reduce((a, b) => a * b, 1);
-
 /** One work area cut into several, each aligned to 256 bytes. */
 function areas<K extends string>(
   context: CudaContext,
@@ -205,7 +205,7 @@ function areas<K extends string>(
   let bytes = 0;
   for (const [name, size] of entries) {
     places[name] = bytes;
-    bytes += Math.ceil(size / 256) * 256;
+    bytes += padded(size);
   }
   context.scratch(Math.max(bytes, 256), (base) => {
     const area = Object.fromEntries(entries.map(([name]) => [name, base + BigInt(places[name] ?? 0)]));

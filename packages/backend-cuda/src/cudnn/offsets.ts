@@ -1,4 +1,5 @@
 import type { Address, CudaContext, CudaView } from "../context.ts";
+import { padded } from "../kernels/alignment.ts";
 import type { AttentionShape } from "./attention-graph.ts";
 
 /** Where sequences begin and how long they are, on the card, and what they were made from. */
@@ -24,7 +25,7 @@ export function offsetsOf(context: CudaContext, shape: AttentionShape, segments:
   const { capturing } = context;
   const key = `cudnn offsets ${[slots, heads, kvHeads, headDim, seq, tokens, capturing]}`;
   const offsets = context.keep(key, (): Offsets => {
-    const size = Math.ceil(((slots + 1) * 8) / 256) * 256;
+    const size = padded((slots + 1) * 8);
     const [lengths, qOffsets, kOffsets, rowOffsets] = [0, 1, 2, 3].map((i) => i * size);
     const base = context.reserve(4 * size);
     const place = (from = 0): Address => base + BigInt(from);

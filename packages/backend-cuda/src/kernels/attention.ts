@@ -1,4 +1,4 @@
-import { defineKernel, dim, type InferAt, type Kernel } from "@ft/tensor";
+import { defineKernel, dim, type InferAt, type Kernel, type Spec } from "@ft/tensor";
 import { type Attention, attentionOp } from "@ft/tensor/ops";
 import type { CudaContext, CudaView } from "../context.ts";
 import {
@@ -10,12 +10,12 @@ import {
   type FusedAttention,
   fusedAttention,
 } from "../cudnn/attention.ts";
-import { aligned, ownBackward, ownForward } from "./own-attention.ts";
+import { aligned, threeFloats } from "./alignment.ts";
+import { ownBackward, ownForward } from "./own-attention.ts";
 
-const floats: ReadonlySet<string> = new Set(["f32", "bf16", "f16"]);
 /** Any of the three dtypes, heads of up to 256. */
-export function acceptsHeads(q: { readonly dtype: string; readonly shape: readonly number[] }): boolean {
-  return floats.has(q.dtype) && dim(q, 3) <= 256;
+export function acceptsHeads(q: Spec): boolean {
+  return threeFloats.has(q.dtype) && dim(q, 3) <= 256;
 }
 
 /** cuDNN's fused attention where it serves the dtype, the head size and the way sequences lie; else kernels of this package. */
@@ -48,7 +48,7 @@ function fusedFor(
   more: readonly CudaView[],
 ): FusedAttention | undefined {
   const library = fusedAttention(context);
-  if (library === undefined || !aligned([inputs.q, inputs.k, inputs.v, ...more])) return undefined;
+  if (library === undefined || !aligned(inputs.q, inputs.k, inputs.v, ...more)) return undefined;
   const shape = attentionShape(context, library.version, inputs);
   if (shape === undefined) return undefined;
   return attentionPlan(

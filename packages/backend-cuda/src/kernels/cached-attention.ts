@@ -1,9 +1,9 @@
 import { bytesOf, defineKernel, dim, type InferAt, type Kernel } from "@ft/tensor";
 import { type CachedAttention, cachedAttentionOp, type UpdateCache, updateCacheOp } from "@ft/tensor/ops";
 import { at, type CudaContext, type CudaView } from "../context.ts";
+import { aligned } from "./alignment.ts";
 import { acceptsHeads } from "./attention.ts";
 import {
-  aligned,
   coreMemory,
   coreThreads,
   forwardRows,
@@ -36,7 +36,7 @@ export const cachedAttentionKernel: Kernel<CachedAttention, CudaContext> = defin
   forward(context, { in: { q, k, v, start }, attrs: { scale }, out: { y } }) {
     const [b = 0, s = 0, h = 0, d = 0] = q.shape;
     const [t, hk] = [dim(k, 1), dim(k, 2)];
-    const packed = d % 8 === 0 && aligned([q, k, v]);
+    const packed = d % 8 === 0 && aligned(q, k, v) === 1;
     if (s >= prompt || !packed) {
       const args = [q, k, v, start, s, t, h, hk, d, scale, y];
       const grid = [Math.ceil(s / tile), h, b] as const;

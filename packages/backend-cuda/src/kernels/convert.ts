@@ -1,8 +1,6 @@
 import { bytesPerElement, type DType, sizeOf } from "@ft/tensor";
 import { type Address, at, type CudaContext, type CudaView } from "../context.ts";
-import { aligned, chunkOf } from "./alignment.ts";
-
-const block = 256;
+import { aligned, flatBlock, flatGrid } from "./alignment.ts";
 
 /** Queues y = x in another float dtype (f32, bf16, f16), or a copy. */
 export function convertInto(
@@ -14,8 +12,8 @@ export function convertInto(
     if (x.at !== to.at) context.copy(to.at, x.at, x.count * bytesPerElement[x.dtype]);
     return;
   }
-  const grid = Math.ceil(x.count / (block * chunkOf(x.dtype, to.dtype)));
-  context.launch(`convert_${x.dtype}_${to.dtype}`, grid, block, [x.at, x.count, aligned(x.at, to.at), to.at]);
+  const args = [x.at, x.count, aligned(x.at, to.at), to.at];
+  context.launch(`convert_${x.dtype}_${to.dtype}`, flatGrid(x.count, x.dtype, to.dtype), flatBlock, args);
 }
 
 /** Gives `fn` the values in a dtype: where they lie if they have it, else a converted copy in a work area. */
@@ -55,9 +53,9 @@ export function bothInDtype<R>(
   const first = Math.ceil((n0 * bytesPerElement[dtype]) / 16) * 16;
   return context.scratch(first + n1 * bytesPerElement[dtype], (to0) => {
     const to1 = to0 + BigInt(first);
-    const blocks = Math.ceil(Math.max(n0, n1) / (block * chunkOf(x0.dtype, dtype)));
+    const blocks = flatGrid(Math.max(n0, n1), x0.dtype, dtype);
     const args = [x0, n0, x1, n1, aligned(x0, x1, to0, to1), to0, to1];
-    context.launch(`convert_two_${x0.dtype}_${dtype}`, [blocks, 2], block, args);
+    context.launch(`convert_two_${x0.dtype}_${dtype}`, [blocks, 2], flatBlock, args);
     return fn(to0, to1);
   });
 }

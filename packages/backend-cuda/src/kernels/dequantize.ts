@@ -9,8 +9,8 @@ import {
   type Packed4bit,
 } from "@ft/tensor/ops";
 import { type Address, at, type CudaContext, type CudaView } from "../context.ts";
+import { threeFloats } from "./alignment.ts";
 import { tables4bit, tables8bit } from "./code-tables.ts";
-import { floats } from "./quantize.ts";
 
 /** codes of 4 bits that a block of threads unpacks */
 const span = 256 * 4 * 8;
@@ -39,7 +39,7 @@ export function scaleArguments(
 }
 
 export const dequantize4bitKernel: Kernel<Dequantize4bit, CudaContext> = defineKernel(dequantize4bitOp, {
-  accepts: ({ in: { absmax }, attrs: { dtype } }) => absmax.dtype === "f32" && floats.has(dtype),
+  accepts: ({ in: { absmax }, attrs: { dtype } }) => absmax.dtype === "f32" && threeFloats.has(dtype),
   forward(context, { in: { codes, absmax }, attrs, out: { y } }) {
     unpack4bit(context, { codes, absmax }, attrs, { at: at(y), dtype: attrs.dtype, n: sizeOf(y.shape) });
   },

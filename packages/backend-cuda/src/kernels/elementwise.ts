@@ -17,46 +17,36 @@ import {
   swigluOp,
 } from "@ft/tensor/ops";
 import { type Address, at, type CudaContext, type CudaView } from "../context.ts";
-import { aligned, chunkOf, threeFloats } from "./alignment.ts";
-
-const block = 256;
-/** Blocks for n elements, a chunk to a thread. */
-const blocksFor = (n: number, dtype: DType): number => Math.ceil(n / (block * chunkOf(dtype)));
+import { aligned, chunkOf, flatBlock, flatGrid, threeFloats } from "./alignment.ts";
 
 export const addKernel: Kernel<Add, CudaContext> = defineKernel(addOp, {
   accepts: ({ in: { a, b } }) => threeFloats.has(a.dtype) && a.dtype === b.dtype,
   forward(context, { in: { a, b }, out: { y } }) {
     const n = sizeOf(y.shape);
-    context.launch(`flat_add_${y.dtype}`, blocksFor(n, y.dtype), block, [a, b, n, aligned(a, b, y), y]);
+    context.launch(`flat_add_${y.dtype}`, flatGrid(n, y.dtype), flatBlock, [a, b, n, aligned(a, b, y), y]);
   },
 });
 
-function byNumber(context: CudaContext, name: "scale" | "divide", x: CudaView, by: CudaView, y: CudaView): void {
-  const n = sizeOf(x.shape);
-  context.launch(`flat_${name}_${x.dtype}`, blocksFor(n, x.dtype), block, [x, by, n, aligned(x, y), y]);
+/** x by a number that lies on the card; the gradient of x is that of the result by the same number. */
+function byNumber(name: "scale" | "divide"): Pick<Kernel<Scale, CudaContext>, "accepts" | "forward" | "vjp"> {
+  const queue = (context: CudaContext, x: CudaView, by: CudaView, y: CudaView): void => {
+    const n = sizeOf(x.shape);
+    context.launch(`flat_${name}_${x.dtype}`, flatGrid(n, x.dtype), flatBlock, [x, by, n, aligned(x, y), y]);
+  };
+  return {
+    accepts: ({ in: { x, by } }) => threeFloats.has(x.dtype) && x.dtype === by.dtype,
+    forward: (context, { in: { x, by }, out: { y } }) => queue(context, x, by, y),
+    vjp(context, { kept: { by }, grad: { y }, wants, into }) {
+      if (!wants.x) return {};
+      const x = into("x", y);
+      queue(context, y, by, x);
+      return { x };
+    },
+  };
 }
 
-export const scaleKernel: Kernel<Scale, CudaContext> = defineKernel(scaleOp, {
-  accepts: ({ in: { x, by } }) => threeFloats.has(x.dtype) && x.dtype === by.dtype,
-  forward: (context, { in: { x, by }, out: { y } }) => byNumber(context, "scale", x, by, y),
-  vjp(context, { kept: { by }, grad: { y }, wants, into }) {
-    if (!wants.x) return {};
-    const x = into("x", y);
-    byNumber(context, "scale", y, by, x);
-    return { x };
-  },
-});
-
-export const divideKernel: Kernel<Divide, CudaContext> = defineKernel(divideOp, {
-  accepts: ({ in: { x, by } }) => threeFloats.has(x.dtype) && x.dtype === by.dtype,
-  forward: (context, { in: { x, by }, out: { y } }) => byNumber(context, "divide", x, by, y),
-  vjp(context, { kept: { by }, grad: { y }, wants, into }) {
-    if (!wants.x) return {};
-    const x = into("x", y);
-    byNumber(context, "divide", y, by, x);
-    return { x };
-  },
-});
+export const scaleKernel: Kernel<Scale, CudaContext> = defineKernel(scaleOp, byNumber("scale"));
+export const divideKernel: Kernel<Divide, CudaContext> = defineKernel(divideOp, byNumber("divide"));
 
 /** One pass; the gradients overwrite gate and up when the tape alone holds them. */
 export const swigluKernel: Kernel<SwiGlu, CudaContext> = defineKernel(swigluOp, {
@@ -64,7 +54,7 @@ export const swigluKernel: Kernel<SwiGlu, CudaContext> = defineKernel(swigluOp, 
   forward(context, { in: { gate, up }, out: { y } }) {
     const n = sizeOf(y.shape);
     const args = [gate, up, n, aligned(gate, up, y), y];
-    context.launch(`swiglu_forward_${y.dtype}`, blocksFor(n, y.dtype), block, args);
+    context.launch(`swiglu_forward_${y.dtype}`, flatGrid(n, y.dtype), flatBlock, args);
   },
   vjp(context, { kept: { gate, up }, grad: { y }, wants, into }) {
     const made: Partial<SwiGlu["in"]> = {};
@@ -72,7 +62,7 @@ export const swigluKernel: Kernel<SwiGlu, CudaContext> = defineKernel(swigluOp, 
     if (wants.up) made.up = into("up", up);
     const n = sizeOf(y.shape);
     const args = [gate, up, y, n, aligned(gate, up, y, made.gate, made.up), made.gate, made.up];
-    context.launch(`swiglu_backward_${y.dtype}`, blocksFor(n, y.dtype), block, args);
+    context.launch(`swiglu_backward_${y.dtype}`, flatGrid(n, y.dtype), flatBlock, args);
     return made;
   },
 });
@@ -111,7 +101,7 @@ export function dropoutInto(
   // word · 2^-24 >= rate, exactly, as a comparison of whole numbers
   const threshold = Math.ceil(rate * 2 ** 24);
   const args = [x.at, step, seed, stream, threshold, 1 / (1 - rate), x.count, aligned(x.at, out), out];
-  context.launch(`dropout_${x.dtype}`, blocksFor(x.count, x.dtype), block, args);
+  context.launch(`dropout_${x.dtype}`, flatGrid(x.count, x.dtype), flatBlock, args);
 }
 
 /** Up to so many elements one block adds up by itself. */
@@ -127,9 +117,9 @@ export const sumSquaresKernel: Kernel<SumSquares, CudaContext> = defineKernel(su
       context.launch(`sum_squares_${x.dtype}`, 1, aloneBlock, [x, n, aligned(x), y]);
       return;
     }
-    const blocks = Math.min(1024, Math.ceil(n / (block * 4 * chunkOf(x.dtype))));
+    const blocks = Math.min(1024, Math.ceil(n / (flatBlock * 4 * chunkOf(x.dtype))));
     context.scratch(blocks * 8, (parts) => {
-      context.launch(`sum_squares_parts_${x.dtype}`, blocks, block, [x, n, aligned(x), parts]);
+      context.launch(`sum_squares_parts_${x.dtype}`, blocks, flatBlock, [x, n, aligned(x), parts]);
       context.launch("sum_squares_join", 1, 256, [parts, blocks, y]);
     });
   },
@@ -144,7 +134,7 @@ export const sumSquaresEachKernel: Kernel<SumSquaresEach, CudaContext> = defineK
   forward(context, { in: views, out: { y } }) {
     const xs = Object.values(views);
     const largest = Math.max(...xs.map(({ shape }) => sizeOf(shape)));
-    const parts = Math.max(1, Math.min(64, Math.ceil(largest / (block * 16))));
+    const parts = Math.max(1, Math.min(64, Math.ceil(largest / (flatBlock * 16))));
     context.scratch(xs.length * parts * 8, (sums) => {
       for (let first = 0; first < xs.length; ) {
         const { dtype } = xs[first]!;
@@ -152,7 +142,7 @@ export const sumSquaresEachKernel: Kernel<SumSquaresEach, CudaContext> = defineK
         while (end < xs.length && end < first + together && xs[end]!.dtype === dtype) end++;
         const group = xs.slice(first, end);
         const rest = new Array<undefined>(together - group.length).fill(undefined);
-        context.launch(`sum_squares_each_${dtype}`, [parts, group.length], block, [
+        context.launch(`sum_squares_each_${dtype}`, [parts, group.length], flatBlock, [
           ...[...group, ...rest],
           ...[...group.map(({ shape }) => sizeOf(shape)), ...rest.map(() => 0)],
           sums + BigInt(first * parts * 8),

@@ -1,12 +1,9 @@
-import { type DType, defineKernel, dim, type Kernel, sizeOf } from "@ft/tensor";
+import { defineKernel, dim, type Kernel, sizeOf } from "@ft/tensor";
 import { type LinearShape, linearOp } from "@ft/tensor/ops";
 import { at, type CudaContext, type CudaView } from "../context.ts";
-import { threeFloats } from "./alignment.ts";
+import { floatCode, threeFloats } from "./alignment.ts";
 import { fromDtype, inDtype } from "./convert.ts";
 import { fewRows } from "./few-rows.ts";
-
-/** The dtypes as kernels number them. */
-const codes: Partial<Record<DType, number>> = { f32: 0, bf16: 1, f16: 2 };
 
 /**
  * y = x·Wᵀ + bias;  dX = g·W;  dW = gᵀ·x: one product each, the bias as the matrix it is added to. A weight stored in
@@ -80,7 +77,7 @@ export const linearKernel: Kernel<LinearShape, CudaContext> = defineKernel(linea
 export function biasRows(context: CudaContext, bias: CudaView, y: CudaView, n: number): void {
   const size = sizeOf(y.shape);
   const grid = Math.min(Math.ceil(size / 256), 16 * context.card.multiprocessors);
-  context.launch(`bias_rows_${y.dtype}`, grid, 256, [bias, codes[bias.dtype], size, n, y]);
+  context.launch(`bias_rows_${y.dtype}`, grid, 256, [bias, floatCode(bias), size, n, y]);
 }
 
 /** The gradient of a bias: sums over the rows of g [rows, n], in a fixed order. */

@@ -1,7 +1,7 @@
 import { bytesPerElement, defineKernel, dim, type Kernel, sizeOf } from "@ft/tensor";
 import { type LinearCrossEntropy, linearCrossEntropyOp } from "@ft/tensor/ops";
 import { type Address, at, type CudaContext, type CudaView } from "../context.ts";
-import { aligned, chunkOf, threeFloats } from "./alignment.ts";
+import { aligned, flatBlock, flatGrid, padded, threeFloats } from "./alignment.ts";
 import { inDtype } from "./convert.ts";
 
 /** bytes of scores in f32 that exist at a time; rows enough that the products stay large */
@@ -29,7 +29,7 @@ export const linearCrossEntropyKernel: Kernel<LinearCrossEntropy, CudaContext> =
         return;
       }
       const bytes = used * h * bytesPerElement[dtype];
-      const ids = Math.ceil((used * 4) / 256) * 256;
+      const ids = padded(used * 4);
       context.scratch(2 * ids, (index) =>
         context.scratch(Math.max(bytes, 1), (gathered) => {
           const theirs = index + BigInt(ids);
@@ -49,8 +49,8 @@ export const linearCrossEntropyKernel: Kernel<LinearCrossEntropy, CudaContext> =
     const made: Partial<LinearCrossEntropy["in"]> = {};
     const scaled = (from: CudaView, to: CudaView): void => {
       const n = sizeOf(from.shape);
-      const grid = Math.ceil(n / (256 * chunkOf(from.dtype, to.dtype)));
-      context.launch(`loss_scale_${from.dtype}_${to.dtype}`, grid, 256, [from, loss, n, aligned(from, to), to]);
+      const args = [from, loss, n, aligned(from, to), to];
+      context.launch(`loss_scale_${from.dtype}_${to.dtype}`, flatGrid(n, from.dtype, to.dtype), flatBlock, args);
     };
     if (dx) {
       made.x = into("x", dx);

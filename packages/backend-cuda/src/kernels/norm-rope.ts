@@ -1,7 +1,7 @@
 import { defineKernel, dim, type Kernel, sizeOf } from "@ft/tensor";
 import { type RmsNorm, type Rope, rmsNormOp, ropeOp } from "@ft/tensor/ops";
 import type { CudaContext, CudaView } from "../context.ts";
-import { aligned, chunkOf, threeFloats } from "./alignment.ts";
+import { aligned, chunkOf, floatCode, threeFloats } from "./alignment.ts";
 
 /** How rows are dealt to threads: `lanes` threads a row, a warp or a whole block. */
 interface RowLaunch {
@@ -33,11 +33,6 @@ function partsOf(rows: number, tiles: number): { rowsEach: number; parts: number
   return { rowsEach, parts: Math.max(1, Math.ceil(rows / rowsEach)) };
 }
 
-/** The number by which kernels know a dtype: that of loadAny in kernels/chunk.cuh. */
-function numberOf({ dtype }: CudaView): number {
-  return ["f32", "bf16", "f16"].indexOf(dtype);
-}
-
 /** Whether rows of `width` elements of x's dtype, and what is read along with them, may be moved in whole chunks. */
 const whole = (width: number, x: CudaView, ...others: readonly CudaView[]): 0 | 1 =>
   width % chunkOf(x.dtype) === 0 ? aligned(x, ...others) : 0;
@@ -51,7 +46,7 @@ export const rmsNormKernel: Kernel<RmsNorm, CudaContext> = defineKernel(rmsNormO
     const [rows, h] = [rowsOf(x), dim(x, -1)];
     const { grid, block, lanes } = launchRows(rows, Math.ceil(h / chunkOf(x.dtype)));
     const wide = whole(h, x, weight, y);
-    const args = [x, weight, numberOf(weight), rows, h, eps, lanes, wide, y, rstd];
+    const args = [x, weight, floatCode(weight), rows, h, eps, lanes, wide, y, rstd];
     context.launch(`rms_norm_forward_${x.dtype}`, grid, block, args);
   },
 
@@ -69,7 +64,7 @@ export const rmsNormKernel: Kernel<RmsNorm, CudaContext> = defineKernel(rmsNormO
       made.x = to;
       const { grid, block, lanes } = launchRows(rows, Math.ceil(h / chunkOf(x.dtype)));
       const wide = whole(h, x, weight, g, to);
-      const args = [x, weight, numberOf(weight), rstd, g, rows, h, lanes, wide, to];
+      const args = [x, weight, floatCode(weight), rstd, g, rows, h, lanes, wide, to];
       context.launch(`rms_norm_backward_${beta === 1 ? "onto_" : ""}${x.dtype}`, grid, block, args);
     }
     return made;

@@ -1,6 +1,7 @@
 import { dim } from "@ft/tensor";
-import { type Address, at, type CudaContext, type CudaView } from "../context.ts";
+import type { Address, CudaContext, CudaView } from "../context.ts";
 import type { AttentionInputs } from "../cudnn/attention.ts";
+import { aligned, padded } from "./alignment.ts";
 
 /** Queries and keys to a tile of attention-tiles.cuh and attention-cores.cu, and threads to their blocks. */
 export const tile = 64;
@@ -15,13 +16,10 @@ export function tilesFor({ dtype, shape: [, , , headDim = 0] }: CudaView): strin
   return `${dtype}_${dtype === "f32" ? widthFor(headDim) : 256}`;
 }
 
-/** Whether every view begins where packs of 16 bytes can. */
-export const aligned = (views: readonly CudaView[]): boolean => views.every((view) => at(view) % 16n === 0n);
-
 /** Whether tensor cores serve: 16-bit floats, heads of up to 128 in packs of eight. */
 export function onCores(q: CudaView, views: readonly CudaView[]): boolean {
   const headDim = dim(q, 3);
-  return q.dtype !== "f32" && headDim % 8 === 0 && headDim <= 128 && aligned(views);
+  return q.dtype !== "f32" && headDim % 8 === 0 && headDim <= 128 && aligned(...views) === 1;
 }
 
 /** Bytes of shared memory for so many rows of a tile on tensor cores. */
@@ -63,7 +61,7 @@ export function ownBackward(
   const hk = dim(k, 2);
   const rows = b * s * h;
   const [tiles, name] = [Math.ceil(s / tile), `${q.dtype}_${widthFor(d)}`];
-  const deltaBytes = Math.ceil((rows * 4) / 256) * 256;
+  const deltaBytes = padded(rows * 4);
   const cores = onCores(q, [q, k, v, g, to.q, to.k, to.v]);
   context.scratch(Math.max(deltaBytes, 256) + rangeBytes(b, tiles), (delta) => {
     context.launch(`attention_delta_${q.dtype}`, Math.ceil(rows / 8), 256, [g, y, rows, s, h, d, delta]);

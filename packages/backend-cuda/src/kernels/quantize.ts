@@ -1,13 +1,11 @@
 import { defineKernel, type Kernel, sizeOf } from "@ft/tensor";
 import { type Quantize4bit, type Quantize8bit, quantize4bitOp, quantize8bitOp } from "@ft/tensor/ops";
 import type { CudaContext } from "../context.ts";
+import { threeFloats } from "./alignment.ts";
 import { tables4bit, tables8bit } from "./code-tables.ts";
 
-/** What kernels compute in f32. */
-export const floats: ReadonlySet<string> = new Set(["f32", "bf16", "f16"]);
-
 export const quantize4bitKernel: Kernel<Quantize4bit, CudaContext> = defineKernel(quantize4bitOp, {
-  accepts: ({ in: { x } }) => floats.has(x.dtype),
+  accepts: ({ in: { x } }) => threeFloats.has(x.dtype),
   forward(context, { in: { x }, attrs: { type, blockSize }, out: { codes, absmax } }) {
     const n = sizeOf(x.shape);
     const { bounds } = tables4bit(context, type);
@@ -17,7 +15,7 @@ export const quantize4bitKernel: Kernel<Quantize4bit, CudaContext> = defineKerne
 });
 
 export const quantize8bitKernel: Kernel<Quantize8bit, CudaContext> = defineKernel(quantize8bitOp, {
-  accepts: ({ in: { x } }) => floats.has(x.dtype),
+  accepts: ({ in: { x } }) => threeFloats.has(x.dtype),
   forward(context, { in: { x }, attrs: { map, blockSize, sameSign }, out: { codes, absmax } }) {
     const n = sizeOf(x.shape);
     const { bounds, keys } = tables8bit(context, map);

@@ -27,12 +27,15 @@ interface Sizes {
   readonly k: number;
 }
 
+/** Decodes the weight into a buffer. */
+type Unpack = (to: { readonly at: Address; readonly dtype: FloatDType; readonly n: number }) => void;
+
 /** Runs `fn` over the dense weight [n, k], which `unpack` writes to a work area. */
 function withWeight(
   context: CudaContext,
   { n, k }: Sizes,
   dtype: Floats,
-  unpack: (to: { readonly at: Address; readonly dtype: FloatDType; readonly n: number }) => void,
+  unpack: Unpack,
   fn: (weight: Address) => void,
 ): void {
   context.scratch(n * k * bytesPerElement[dtype], (weight) => {
@@ -41,49 +44,57 @@ function withWeight(
   });
 }
 
+interface Forward {
+  readonly x: CudaView;
+  readonly bias: CudaView | undefined;
+  readonly y: CudaView;
+}
+
 /** y = x·Wᵀ + bias, the bias as the matrix that the product is added to. */
-function forward(
-  context: CudaContext,
-  { m, n, k }: Sizes,
-  { x, bias, y }: { readonly x: CudaView; readonly bias: CudaView | undefined; readonly y: CudaView },
-  weight: Address,
-): void {
-  if (bias) biasRows(context, bias, y, n);
-  context.multiply({
-    m,
-    n,
-    k,
-    a: { at: at(x), dtype: x.dtype, ld: k },
-    b: { at: weight, dtype: x.dtype, ld: k, transposed: true },
-    out: { at: at(y), dtype: y.dtype, ld: n },
-    beta: bias ? 1 : 0,
+function forward(context: CudaContext, sizes: Sizes, { x, bias, y }: Forward, unpack: Unpack): void {
+  const { m, n, k } = sizes;
+  withWeight(context, sizes, floatOf(x.dtype), unpack, (weight) => {
+    if (bias) biasRows(context, bias, y, n);
+    context.multiply({
+      m,
+      n,
+      k,
+      a: { at: at(x), dtype: x.dtype, ld: k },
+      b: { at: weight, dtype: x.dtype, ld: k, transposed: true },
+      out: { at: at(y), dtype: y.dtype, ld: n },
+      beta: bias ? 1 : 0,
+    });
   });
 }
 
 /** dX = g·W, onto what is there with beta 1. */
 function inputGradient(
   context: CudaContext,
-  { m, n, k }: Sizes,
+  sizes: Sizes,
   g: CudaView,
-  weight: Address,
   { to, beta }: { readonly to: CudaView; readonly beta: 0 | 1 },
-): void {
-  context.multiply({
-    m,
-    n: k,
-    k: n,
-    a: { at: at(g), dtype: g.dtype, ld: n },
-    b: { at: weight, dtype: g.dtype, ld: k },
-    out: { at: at(to), dtype: to.dtype, ld: k },
-    beta,
-  });
+  unpack: Unpack,
+): CudaView {
+  const { m, n, k } = sizes;
+  withWeight(context, sizes, floatOf(g.dtype), unpack, (weight) =>
+    context.multiply({
+      m,
+      n: k,
+      k: n,
+      a: { at: at(g), dtype: g.dtype, ld: n },
+      b: { at: weight, dtype: g.dtype, ld: k },
+      out: { at: at(to), dtype: to.dtype, ld: k },
+      beta,
+    }),
+  );
+  return to;
 }
 
 /** Few rows of x, as in generating text: the codes are read once and no dense weight is made. */
 function fewRowsForward(
   context: CudaContext,
   { m, n, k }: Sizes,
-  { x, bias, y }: { readonly x: CudaView; readonly bias: CudaView | undefined; readonly y: CudaView },
+  { x, bias, y }: Forward,
   packed: Packed4bit<CudaView>,
   { type, blockSize }: Nf4LinearShape["attrs"],
 ): void {
@@ -104,30 +115,15 @@ export const nf4LinearKernel: Kernel<Nf4LinearShape, CudaContext> = defineKernel
     if (sizes.m === 0) return;
     const whole = k % Math.max(16, attrs.blockSize) === 0 && aligned(x) === 1 && at(packed.codes) % 8n === 0n;
     if (sizes.m <= fewRows && x.dtype !== "f32" && whole) fewRowsForward(context, sizes, { x, bias, y }, packed, attrs);
-    else
-      withWeight(
-        context,
-        sizes,
-        floatOf(x.dtype),
-        (to) => unpack4bit(context, packed, attrs, to),
-        (weight) => forward(context, sizes, { x, bias, y }, weight),
-      );
+    else forward(context, sizes, { x, bias, y }, (to) => unpack4bit(context, packed, attrs, to));
   },
   vjp(context, { kept: { codes, absmax, nestedAbsmax, offset }, grad: { y: g }, attrs, wants, spec, onto, into }) {
     const [n, k] = attrs.shape;
     const sizes = { m: sizeOf(spec.x.shape) / k, n, k };
     const made: Partial<Nf4LinearShape["in"]> = {};
     if (codes && absmax) {
-      const target = onto("x");
       const packed = { codes, absmax, ...(nestedAbsmax && { nestedAbsmax }), ...(offset && { offset }) };
-      withWeight(
-        context,
-        sizes,
-        floatOf(g.dtype),
-        (to) => unpack4bit(context, packed, attrs, to),
-        (weight) => inputGradient(context, sizes, g, weight, target),
-      );
-      made.x = target.to;
+      made.x = inputGradient(context, sizes, g, onto("x"), (to) => unpack4bit(context, packed, attrs, to));
     }
     if (wants.bias) {
       made.bias = into("bias");
@@ -155,29 +151,14 @@ export const int8LinearKernel: Kernel<Int8LinearShape, CudaContext> = defineKern
     const [n, k] = [dim(weight, 0), dim(weight, 1)];
     const sizes = { m: sizeOf(x.shape) / k, n, k };
     if (sizes.m === 0) return;
-    withWeight(
-      context,
-      sizes,
-      floatOf(x.dtype),
-      (to) => unpackRows(context, { weight, absmax }, to),
-      (dense) => forward(context, sizes, { x, bias, y }, dense),
-    );
+    forward(context, sizes, { x, bias, y }, (to) => unpackRows(context, { weight, absmax }, to));
   },
   vjp(context, { kept: { weight, absmax }, grad: { y: g }, wants, spec, onto, into }) {
     const [n, k] = [dim(spec.weight, 0), dim(spec.weight, 1)];
     const sizes = { m: sizeOf(spec.x.shape) / k, n, k };
     const made: Partial<Int8LinearShape["in"]> = {};
-    if (weight && absmax) {
-      const target = onto("x");
-      withWeight(
-        context,
-        sizes,
-        floatOf(g.dtype),
-        (to) => unpackRows(context, { weight, absmax }, to),
-        (dense) => inputGradient(context, sizes, g, dense, target),
-      );
-      made.x = target.to;
-    }
+    if (weight && absmax)
+      made.x = inputGradient(context, sizes, g, onto("x"), (to) => unpackRows(context, { weight, absmax }, to));
     if (wants.bias) {
       made.bias = into("bias");
       columnSums(context, g, sizes.m, n, made.bias);

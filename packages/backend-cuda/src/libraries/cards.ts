@@ -1,5 +1,6 @@
 import { readFileSync } from "node:fs";
 import { FtError } from "@ft/tensor";
+import type { CardFacts } from "../context.ts";
 import { check, type DriverCalls, loadDriver, told } from "../driver/driver.ts";
 
 /** A card that the driver shows, usable or not. */
@@ -28,7 +29,7 @@ const leastCapability = 80;
 /** CUDA 12.0: the first driver that runs these kernels and libraries. */
 const leastCuda = 12_000;
 /** CU_DEVICE_ATTRIBUTE_* */
-const attributes = { major: 75, minor: 76, virtualMemory: 102 } as const;
+const attributes = { multiprocessors: 16, major: 75, minor: 76, virtualMemory: 102 } as const;
 
 /** The driver, loaded. Throws code "backend" when there is none, or when it is too old. */
 export function findDriver(calls: DriverCalls = loadDriver()): Driver {
@@ -48,28 +49,30 @@ export function listCards(calls: DriverCalls = loadDriver()): readonly Card[] {
   const cards: Card[] = [];
   const count = told("cuDeviceGetCount", calls.cuDeviceGetCount);
   for (let ordinal = 0; ordinal < count; ordinal++) {
-    const device = told("cuDeviceGet", calls.cuDeviceGet, ordinal);
-    const attribute = (which: number): number =>
-      told("cuDeviceGetAttribute", calls.cuDeviceGetAttribute, which, device);
-    const name = Buffer.alloc(256);
-    check("cuDeviceGetName", calls.cuDeviceGetName(name, name.length, device));
-    const capability = 10 * attribute(attributes.major) + attribute(attributes.minor);
-    const why =
-      capability < leastCapability
-        ? `compute capability ${capabilityText(capability)} has no bf16; 8.0 (Ampere) or newer is needed`
-        : attribute(attributes.virtualMemory) === 0
-          ? "it has no virtual memory management"
-          : undefined;
-    const memory = told("cuDeviceTotalMem", calls.cuDeviceTotalMem, device);
-    cards.push({
-      device: ordinal,
-      name: name.toString("utf8").replace(/\0.*$/s, ""),
-      capability,
-      memory,
-      ...(why !== undefined && { why }),
-    });
+    const { facts, why } = readCard(calls, told("cuDeviceGet", calls.cuDeviceGet, ordinal));
+    const { name, capability, memory } = facts;
+    cards.push({ device: ordinal, name, capability, memory, ...(why !== undefined && { why }) });
   }
   return cards;
+}
+
+/** Facts about a card, by the driver's handle, and why this backend cannot use it. */
+export function readCard(calls: DriverCalls, device: number): { readonly facts: CardFacts; readonly why?: string } {
+  const attribute = (which: number): number => told("cuDeviceGetAttribute", calls.cuDeviceGetAttribute, which, device);
+  const name = Buffer.alloc(256);
+  check("cuDeviceGetName", calls.cuDeviceGetName(name, name.length, device));
+  const facts: CardFacts = {
+    name: name.toString("utf8").replace(/\0.*$/s, ""),
+    capability: 10 * attribute(attributes.major) + attribute(attributes.minor),
+    multiprocessors: attribute(attributes.multiprocessors),
+    memory: told("cuDeviceTotalMem", calls.cuDeviceTotalMem, device),
+  };
+  if (facts.capability < leastCapability)
+    return {
+      facts,
+      why: `compute capability ${capabilityText(facts.capability)} has no bf16; 8.0 (Ampere) or newer is needed`,
+    };
+  return attribute(attributes.virtualMemory) === 0 ? { facts, why: "it has no virtual memory management" } : { facts };
 }
 
 /** 90 as "9.0", 120 as "12.0". */

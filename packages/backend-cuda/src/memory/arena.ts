@@ -68,14 +68,11 @@ export class Arena {
     this.#peakBytes = this.#liveBytes;
   }
 
-  /** The start of a fresh block; undefined when the card has no memory for it, even after what is idle was given back. */
+  /** The start of a fresh block; undefined when the card has no memory for it: perhaps it has after trim(). */
   take(bytes: number): number | undefined {
     const size = Math.max(alignment, Math.ceil(bytes / alignment) * alignment);
     const block = this.#fitting(size);
-    if (!this.#fill(block.start, size)) {
-      this.trim();
-      if (!this.#fill(block.start, size)) return undefined;
-    }
+    if (!this.#fill(block.start, size)) return undefined;
     if (block !== this.#last) this.#forget(block);
     if (block.size > size) this.#split(block, size);
     block.free = false;

@@ -10,7 +10,18 @@ export interface Parking {
   defers(buffer: CudaBuffer): boolean;
   /** Gives back what was deferred: what is queued from now on comes after the copies. */
   settle(): void;
+  /** Gives back what was deferred, for copies that were recorded and will never run. */
+  abandon(): void;
   dispose(): void;
+}
+
+/**
+ * Bytes of the place for so many: rounded up to one of four sizes between powers of two, so that values of many sizes, such
+ * as batches of any length have, share few places. Places are kept: a recorded graph may write to them.
+ */
+export function placeBytes(bytes: number): number {
+  const step = 2 ** Math.max(0, Math.floor(Math.log2(bytes)) - 2);
+  return Math.ceil(bytes / step) * step;
 }
 
 /** so many copies may be under way before the stream waits for the oldest */
@@ -39,8 +50,9 @@ export function createParking(driver: DriverCalls, stream: bigint, give: (buffer
   /** The oldest copies are over for whatever is queued from now on. */
   const land = (most: number): void => {
     while (leaving.length > most) {
-      const { buffer, copied, freed } = leaving.shift()!;
+      const { buffer, copied, freed } = leaving[0]!;
       follow(stream, copied);
+      leaving.shift();
       if (freed) give(buffer);
     }
   };
@@ -48,7 +60,8 @@ export function createParking(driver: DriverCalls, stream: bigint, give: (buffer
     park(buffer) {
       land(underWay - 1);
       const { address, bytes } = buffer;
-      const place = idlePlaces.get(bytes)?.pop() ?? pinned(driver, bytes);
+      const size = placeBytes(bytes);
+      const place = idlePlaces.get(size)?.pop() ?? pinned(driver, size);
       follow(copies, mark(stream));
       check("copying to the host", driver.cuMemcpyDtoHAsync(place.address, address, bytes, copies));
       leaving.push({ buffer, copied: mark(copies), freed: false });
@@ -66,8 +79,8 @@ export function createParking(driver: DriverCalls, stream: bigint, give: (buffer
         drop() {
           if (arrived !== undefined) follow(stream, arrived);
           arrived = undefined;
-          const idle = idlePlaces.get(bytes) ?? [];
-          idlePlaces.set(bytes, idle);
+          const idle = idlePlaces.get(size) ?? [];
+          idlePlaces.set(size, idle);
           idle.push(place);
         },
       };
@@ -78,6 +91,12 @@ export function createParking(driver: DriverCalls, stream: bigint, give: (buffer
       return found !== undefined;
     },
     settle: () => land(0),
+    abandon() {
+      for (const { buffer, copied, freed } of leaving.splice(0)) {
+        idleEvents.push(copied);
+        if (freed) give(buffer);
+      }
+    },
     dispose() {
       land(0);
       for (const place of [...idlePlaces.values()].flat()) place.dispose();

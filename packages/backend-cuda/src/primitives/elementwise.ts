@@ -1,6 +1,6 @@
 import { type DType, FtError, type PrimitiveKernels, sameShape, sizeOf } from "@ft/tensor";
 import type { CudaBuffer, CudaContext, CudaView } from "../context.ts";
-import { aligned, chunkOf, threeFloats } from "../kernels/alignment.ts";
+import { aligned, flatBlock, flatGrid, threeFloats } from "../kernels/alignment.ts";
 import { broadcastStrides, walk } from "./strides.ts";
 
 type Elementwise = Pick<PrimitiveKernels<CudaBuffer>, "unary" | "binary" | "compare" | "where" | "searchSorted">;
@@ -60,8 +60,8 @@ export function elementwise(context: CudaContext): Elementwise {
     binary({ a, b }, { kind }, out) {
       const n = sizeOf(out.shape);
       if (kind === "add" && typeof b !== "number" && sameShape(a.shape, b.shape) && threeFloats.has(a.dtype)) {
-        const grid = Math.ceil(n / (block * chunkOf(out.dtype)));
-        context.launch(`flat_add_${out.dtype}`, grid, block, [a, b, n, aligned(a, b, out), out]);
+        const args = [a, b, n, aligned(a, b, out), out];
+        context.launch(`flat_add_${out.dtype}`, flatGrid(n, out.dtype), flatBlock, args);
         return;
       }
       const { dense, walked } = spread(out, a, b);

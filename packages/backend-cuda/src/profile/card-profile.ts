@@ -33,6 +33,7 @@ export function kindOf(name: string): CardWork {
   return kinds.find(([pattern]) => pattern.test(name))?.[1] ?? "elementwise";
 }
 
+/** A profile that has heard nothing yet. */
 export function cardProfile(): CardProfile {
   const times = new Map<string, { calls: number; milliseconds: number }>();
   const sorted = (entries: ReadonlyMap<string, { calls: number; milliseconds: number }>): CardTime[] =>

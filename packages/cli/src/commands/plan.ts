@@ -8,9 +8,10 @@ import { largestMoment, rowsOf, secondsOf } from "../plan/estimate.ts";
 import { parseMemory } from "../plan/machine.ts";
 import { planMemory } from "../plan/plan-memory.ts";
 import { rowsFor } from "../plan/planned-batches.ts";
-import { describePlan, line, momentsOf, timeLines } from "../plan/report.ts";
+import { describePlan, hostNote, line, momentsOf, timeLines } from "../plan/report.ts";
 import { planTarget } from "../plan/target.ts";
 import { wayLines, waysOf } from "../plan/ways.ts";
+import { slowOnCpu } from "../run/open-backend.ts";
 import { resolveModel } from "../run/resolve-model.ts";
 
 /** `ft plan`: what `ft train` would need with the same configuration, without its weights. Trains and writes nothing. */
@@ -28,6 +29,8 @@ export async function planCommand(
   const place = await resolveModel(asked.model, asked.data === "" ? "config" : "tokenizer", io, signal);
   const target = await planTarget(asked);
   const { like } = target;
+  const slow = target.name === "cpu" ? slowOnCpu(asked.dtype) : undefined;
+  if (slow !== undefined) io.note(slow);
   const limit = limitAsked ?? target.memory;
   const model = await describeModel(place.path);
   const there = { ...asked, model: place.path };
@@ -48,7 +51,7 @@ export async function planCommand(
   const advice = fits ? undefined : await adviseFor({ config, model, rows, like, runtime, limit, peak });
 
   describePlan(io, { config, model, rows, target, plan, name: place.base });
-  const table = rowsOf(plan, runtime, config.optimizerPlacement, target.runtimeNote);
+  const table = rowsOf(plan, runtime, config.optimizerPlacement, target);
   for (const row of table) io.print(line(row.name, row.bytes, row.note));
   io.print(line("peak", peak, `in ${moment.name}${momentsOf(plan, runtime)}`));
   io.print(
@@ -58,6 +61,7 @@ export async function planCommand(
       `${limitGiven === undefined ? target.memoryNote : "as given"}: ${fits ? "fits" : "does not fit"}`,
     ),
   );
+  if (target.name === "cuda" && plan.host > 0) io.print(line("host", plan.host, hostNote(config)));
   io.print("");
   for (const text of wayLines(ways, config)) io.print(text);
   if (rates && seconds !== undefined) {
@@ -74,6 +78,7 @@ export async function planCommand(
     batch: { rows: rows.largest.batch, length: rows.largest.seq, accumulation: config.accumulation },
     memory: Object.fromEntries(table.map((row) => [row.name, row.bytes])),
     optimizerPlacement: config.optimizerPlacement,
+    host: plan.host,
     moments: { loading: runtime + plan.loading, step: runtime + plan.step, saving: runtime + plan.saving },
     tensors: plan.tensors,
     peak,

@@ -1,11 +1,14 @@
 import { homedir } from "node:os";
 import { FtError } from "@ft/tensor";
 import type { Io } from "../io.ts";
+import { alreadyThere, versionsOf } from "../setup/cache.ts";
 import { setupCuda } from "../setup/setup-cuda.ts";
 
 export interface SetupCudaFlags {
   readonly cuda?: "12" | "13";
   readonly from?: "pip" | "archive";
+  /** also where the cache has them */
+  readonly force?: boolean;
 }
 
 /** `ft setup cuda`: NVIDIA's libraries into the cache. Prints their folder. */
@@ -19,12 +22,20 @@ export async function setupCudaCommand(flags: SetupCudaFlags, io: Io, signal: Ab
   const { findLibraries, libraryCache } = await import("@ft/backend-cuda");
   const cuda = await cudaFor(flags);
   const cache = libraryCache({ env: process.env, home: homedir() });
+  const already = flags.force === true ? undefined : await alreadyThere(cache, cuda);
+  if (already) {
+    io.note(`already there: ${versionsOf(already.packages)}; --force fetches them anew`);
+    io.print(already.folder);
+    io.document({ cuda, ...already, already: true });
+    return;
+  }
   const placed = await setupCuda({ cuda, cache, from: flags.from, note: io.note, signal });
   io.print(placed.folder);
+  io.note(`brought     ${versionsOf(placed.packages)}; ft doctor shows what is used`);
   const { cublasLt, cudnn } = findLibraries({ driverCuda: cuda });
   for (const found of [cublasLt, cudnn])
     if (found && found.from !== "ft cache") io.note(`${found.path} is found before it (${found.from})`);
-  io.document({ cuda, ...placed });
+  io.document({ cuda, ...placed, already: false });
 }
 
 /** The CUDA version as given, or the newest that the driver runs and there are libraries for. */

@@ -129,7 +129,7 @@ function readPrecision(keys: JsonKeys, put: Put, notes: string[], method: Partia
   if (half === true && brain === true)
     throw new FtError("config", `${keys.file}: fp16.enabled and bf16.enabled are both true`, "keep one of them");
   if (half === true)
-    notes.push("fp16.enabled is not taken over: on a card, --dtype f16 trains in f16 with loss scaling");
+    notes.push("fp16.enabled: f32 is used, which needs no loss scaling; on a card, --dtype f16 trains in f16");
   if (method === "full" && brain !== undefined) put("weightDtype", "bf16.enabled", brain ? "bf16" : "f32");
   else if (brain === true)
     notes.push(

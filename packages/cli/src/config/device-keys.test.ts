@@ -32,6 +32,8 @@ describe("keys of the device", () => {
 
   it("refuse what there is not", () => {
     expect(() => parseConfig({ backend: "tpu" }, "x.yaml")).toThrow(/x\.yaml: backend/);
+    expect(() => parseConfig({ dtype: "fp16" }, "x.yaml")).toThrow(/x\.yaml: dtype .*did you mean "f16"\?/);
+    expect(() => parseConfig({ quantization: { type: "fn4" } }, "x.yaml")).toThrow(/did you mean "nf4"\?/);
     expect(() => parseConfig({ bf16: "yes" }, "x.yaml")).toThrow(/x\.yaml: dtype/);
   });
 });

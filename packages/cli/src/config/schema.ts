@@ -1,7 +1,7 @@
 import { FtError } from "@ft/tensor";
 import { z } from "zod";
 import { aliasNames, withoutAliases } from "./aliases.ts";
-import { suggest } from "./suggest.ts";
+import { suggest, suggestValue } from "./suggest.ts";
 import type { PartialConfig } from "./train-config.ts";
 
 const count = z.int().min(1);
@@ -90,7 +90,10 @@ const schema = z.strictObject({
     .exactOptional(),
   optimizerFolder: z.string().describe("where placement `file` puts its file").exactOptional(),
   clipNorm: z.number().min(0).describe("largest gradient norm, 0 for no clipping").exactOptional(),
-  checkpointing: z.boolean().describe("recompute activations, to save memory").exactOptional(),
+  checkpointing: z
+    .union([z.boolean(), z.literal("offload")], { error: 'is none of true, false, "offload"' })
+    .describe("recompute activations, to save memory; offload also keeps the inputs of blocks in host memory")
+    .exactOptional(),
   evalEvery: count.describe("steps between evaluations").exactOptional(),
   saveEvery: count.describe("steps between checkpoints").exactOptional(),
   keep: count.describe("checkpoints kept besides the best").exactOptional(),
@@ -111,16 +114,30 @@ const schema = z.strictObject({
 export function parseConfig(input: unknown, where: string): PartialConfig {
   if (typeof input !== "object" || input === null || Array.isArray(input))
     throw new FtError("config", `${where} is not a list of keys and values`, "write one `key: value` a line");
-  const result = schema.safeParse(withoutAliases(input, where));
+  const given = withoutAliases(input, where);
+  const result = schema.safeParse(given);
   if (result.success) return result.data;
   const [issue] = result.error.issues;
   const path = issue?.path.join(".") ?? "";
   if (issue?.code === "unrecognized_keys") throw unknownKeys(where, path, issue.keys);
+  const near =
+    issue?.code === "invalid_value" ? suggestValue(at(given, issue.path), issue.values.map(String)) : undefined;
   throw new FtError(
     "config",
     `${where}: ${path} ${issue?.message.toLowerCase() ?? "is wrong"}`,
-    `\`ft train --help\` describes ${path}`,
+    near === undefined ? `\`ft train --help\` describes ${path}` : `did you mean "${near}"?`,
   );
+}
+
+/** What a parsed file holds at a path. */
+function at(input: unknown, path: readonly PropertyKey[]): unknown {
+  let found = input;
+  for (const key of path)
+    found =
+      typeof found === "object" && found !== null
+        ? Object.entries(found).find(([name]) => name === String(key))?.[1]
+        : undefined;
+  return found;
 }
 
 function unknownKeys(where: string, path: string, keys: readonly string[]): FtError {
@@ -139,7 +156,8 @@ export interface FlagSpec {
   readonly path: readonly string[];
   /** "--lora-r" */
   readonly flag: string;
-  readonly kind: "number" | "boolean" | "text" | "list" | "json";
+  /** "switch" is a boolean that may also be a word */
+  readonly kind: "number" | "boolean" | "text" | "list" | "json" | "switch";
   readonly choices: readonly string[] | undefined;
   readonly description: string;
 }
@@ -164,7 +182,11 @@ function spec(path: readonly string[], type: z.ZodType): FlagSpec {
         : json.type === "object"
           ? "json"
           : json.anyOf
-            ? "list"
+            ? json.anyOf.some(({ type }) => type === "boolean")
+              ? "switch"
+              : "list"
             : "text";
-  return { path, flag, kind, choices: json.enum?.map(String), description: json.description ?? "" };
+  const words = json.anyOf?.flatMap((one) => one.const ?? []) ?? [];
+  const choices = kind === "switch" ? ["true", "false", ...words] : json.enum;
+  return { path, flag, kind, choices: choices?.map(String), description: json.description ?? "" };
 }

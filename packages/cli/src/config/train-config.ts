@@ -1,6 +1,6 @@
 import type { Truncation } from "@ft/data";
 import type { LoraOptions } from "@ft/lora";
-import type { SaveDType } from "@ft/models";
+import type { Checkpointing, SaveDType } from "@ft/models";
 
 /** How the weights of a base are held while adapters train over it. */
 export interface Quantization {
@@ -80,8 +80,8 @@ export interface TrainConfig {
   readonly optimizerFolder?: string;
   /** largest global gradient norm; 0 for no clipping */
   readonly clipNorm: number;
-  /** recompute activations in the backward; on for qlora when absent */
-  readonly checkpointing: boolean;
+  /** recompute activations in the backward; "offload" also keeps the inputs of blocks off a card; on for qlora when absent */
+  readonly checkpointing: Checkpointing;
   /** steps between evaluations; a tenth of the run when absent */
   readonly evalEvery?: number;
   /** steps between checkpoints; as evalEvery when absent */

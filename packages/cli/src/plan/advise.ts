@@ -33,8 +33,9 @@ export async function adviseFor({ config, model, rows, like, runtime, limit, pea
     const planned = same ? rows : await rowsFor(changed, model);
     return runtime + largestMoment(await planMemory({ config: changed, model, rows: planned, like })).bytes;
   };
+  const circumstances = { quantized: model.stored !== undefined, card: like.name === "cuda" };
   const tried: (Advice & { readonly config: SettledConfig })[] = [];
-  for (const { set, cost, config: changed } of changesFor(config, model.stored !== undefined)) {
+  for (const { set, cost, config: changed } of changesFor(config, circumstances)) {
     const now = await peakOf(changed);
     if (now < peak) tried.push({ set, cost, peak: now, saves: peak - now, fits: now <= limit, config: changed });
   }

@@ -11,8 +11,16 @@ export interface Change {
   readonly config: SettledConfig;
 }
 
+/** What decides, beside the configuration, which changes there are. */
+export interface Circumstances {
+  /** whether the model's folder is quantised */
+  readonly quantized: boolean;
+  /** whether the run is on a card, which host memory is no part of */
+  readonly card: boolean;
+}
+
 /** Changes that could make a run smaller, those first that change least of what it learns. */
-export function changesFor(config: SettledConfig, quantized: boolean): Change[] {
+export function changesFor(config: SettledConfig, { quantized, card }: Circumstances): Change[] {
   const changes: Change[] = [];
   const add = (set: string, cost: string, change: Partial<SettledConfig>): void => {
     changes.push({ set, cost, config: { ...config, ...change } });
@@ -32,6 +40,10 @@ export function changesFor(config: SettledConfig, quantized: boolean): Change[] 
   const small = `${optimizer}8bit`;
   if (!optimizer.endsWith("8bit") && Object.hasOwn(allOptimizers, small))
     add(`optimizer: ${small}`, "moments in 8 bits", { optimizer: small });
+  if (card && config.optimizerPlacement === "device")
+    add("optimizerPlacement: host", "moments in this machine's memory, the same numbers", {
+      optimizerPlacement: "host",
+    });
   if (config.optimizerPlacement !== "file")
     add("optimizerPlacement: file", "moments on the disk, the same numbers", { optimizerPlacement: "file" });
   if (method === "full") {

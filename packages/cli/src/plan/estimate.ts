@@ -1,5 +1,6 @@
 import type { Rates } from "./machine.ts";
 import type { MemoryPlan } from "./plan-memory.ts";
+import type { PlanTarget } from "./target.ts";
 
 /** The largest moment of a run beside the runtime. */
 export function largestMoment({ loading, step, saving }: MemoryPlan): {
@@ -15,11 +16,11 @@ export function rowsOf(
   plan: MemoryPlan,
   runtime: number,
   placement: "device" | "host" | "file",
-  runtimeNote: string,
+  { name, runtimeNote }: Pick<PlanTarget, "name" | "runtimeNote">,
 ): readonly { readonly name: string; readonly bytes: number; readonly note: string }[] {
   const where = {
     device: "with the weights",
-    host: "in host memory",
+    host: name === "cuda" ? "in host memory, not part of the sum" : "in host memory",
     file: "in a file, not part of the sum",
   }[placement];
   return [

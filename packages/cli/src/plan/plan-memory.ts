@@ -28,6 +28,8 @@ export interface MemoryPlan {
   readonly reuse: number;
   /** what kernels work in */
   readonly workspace: number;
+  /** what the run keeps in host memory for its optimizer; part of the moments only where the backend computes there */
+  readonly host: number;
   /** the largest moment of loading, of a step and of saving, everything counted but the runtime */
   readonly loading: number;
   readonly step: number;
@@ -114,6 +116,7 @@ export async function planMemory({ config, model: described, rows, like }: PlanI
   const { idle: reuse, workspace } = step.atPeak;
   const moving = Math.max(0, step.peak - reuse - workspace - held);
   const host = place ? (config.optimizerPlacement === "host" ? place.bytes : place.staging) : 0;
+  const beside = like.name === "cuda" ? 0 : host;
   return {
     weights,
     adapters,
@@ -122,9 +125,10 @@ export async function planMemory({ config, model: described, rows, like }: PlanI
     activations: Math.max(0, moving - gradients),
     reuse,
     workspace,
+    host,
     loading,
-    step: step.peak + host,
-    saving: saving + host,
+    step: step.peak + beside,
+    saving: saving + beside,
     tensors: Math.max(loadingTensors, step.tensors),
     trainable: trainables.trainable,
     total: trainables.total,

@@ -1,24 +1,23 @@
 import { plannedArray } from "@ft/backend-plan";
 import type { LinearFormat, StoredLinear } from "@ft/nn";
-import { Int8Linear, Nf4Linear, quantizeTo4bit } from "@ft/quant-nf4";
-import { type Backend, type DType, type Spec, type Tensor, tensor, windowElements } from "@ft/tensor";
+import { bitsandbytesFormat, Int8Linear, Nf4Linear } from "@ft/quant-nf4";
+import { type Backend, type DType, type Spec, type Tensor, tensor } from "@ft/tensor";
 import { nestedBlockSize } from "@ft/tensor/ops";
 import { type Quantization, quantizationDefaults } from "../config/train-config.ts";
 
 /**
  * Quantised layers of the sizes that bitsandbytes' format makes, without codes: what a plan loads. Layers that are
- * quantised on the way pass one window of values through the real code, for what it leaves behind on the backend.
+ * quantised to 4 bits on the way pass through the real code, whose moments may be the largest of loading.
  */
 export function plannedFormat(quantization: Quantization, onTheWay: boolean): LinearFormat {
   const { type, doubleQuant, blockSize } = { ...quantizationDefaults, ...quantization };
-  // values of the largest window so far
-  let passed = onTheWay ? 0 : windowElements;
   return {
     quantMethod: "bitsandbytes",
     companions: () => [],
     entries: () => undefined,
     config: () => ({}),
-    async load({ backend, shape, bias }: StoredLinear) {
+    async load(at: StoredLinear) {
+      const { backend, shape, bias } = at;
       if (type === "int8") {
         const codes = hollow(backend, { dtype: "i8", shape }, ["out", "in"] as const);
         return new Int8Linear(
@@ -26,14 +25,10 @@ export function plannedFormat(quantization: Quantization, onTheWay: boolean): Li
           bias,
         );
       }
-      const format = { type, blockSize } as const;
+      if (onTheWay) return bitsandbytesFormat({ type, doubleQuant, blockSize }).load(at);
       const size = shape[0] * shape[1];
-      if (Math.min(windowElements, size) > passed) {
-        passed = Math.min(windowElements, size);
-        await passWindow(backend, passed, { ...format, doubleQuant });
-      }
       const blocks = Math.ceil(size / blockSize);
-      const common = { ...format, shape, axes: ["out", "in"] } as const;
+      const common = { type, blockSize, shape, axes: ["out", "in"] } as const;
       const codes = hollow(backend, { dtype: "u8", shape: [Math.ceil(size / 2)] }, ["byte"] as const);
       if (!doubleQuant) {
         const absmax = hollow(backend, { dtype: "f32", shape: [blocks] }, ["block"] as const);
@@ -56,17 +51,4 @@ function hollow<D extends DType, const A extends readonly string[]>(
   axes: A,
 ): Tensor<D, A> {
   return tensor(backend, spec.dtype, axes, spec.shape, plannedArray(spec), { give: true });
-}
-
-async function passWindow(
-  backend: Backend,
-  count: number,
-  quantization: { readonly type: "nf4" | "fp4"; readonly blockSize: number; readonly doubleQuant: boolean },
-): Promise<void> {
-  const made = await quantizeTo4bit(
-    backend,
-    { name: "planned", shape: [1, count], dtype: "bf16", read: async () => new Uint16Array(count) },
-    quantization,
-  );
-  made.dispose();
 }

@@ -20,7 +20,9 @@ interface Described {
 /** What is planned, in three lines. */
 export function describePlan(io: Io, { config, model, rows, target, plan, name }: Described): void {
   const { method, optimizer, quantization, lora, checkpointing, accumulation, compute } = config;
-  const held = quantization ? `${quantization.type}` : method === "full" ? config.weightDtype : model.dtype;
+  // as in heldAs: what is frozen is no wider than activations
+  const frozen = model.dtype === "f32" ? (config.dtype ?? "f32") : model.dtype;
+  const held = quantization ? `${quantization.type}` : method === "full" ? config.weightDtype : frozen;
   io.print(
     `model       ${name}: ${grouped(plan.total)} parameters, held in ${held}, ${grouped(plan.trainable)} of them train`,
   );
@@ -30,8 +32,10 @@ export function describePlan(io: Io, { config, model, rows, target, plan, name }
   io.print(
     `run         ${method}${adapter}, ${optimizer}, ${batch} x ${seq} tokens x ${accumulation}${known}${checkpointing ? ", checkpointing" : ""}`,
   );
+  if (checkpointing === "offload" && target.name === "cuda")
+    io.print("            checkpointing: offload is planned as true; what it moves off the card is saved beside this");
   io.print(
-    `backend     ${target.words}; ${target.name === "cpu" ? `products in ${compute}` : `activations in ${config.dtype ?? "f32"}`}`,
+    `backend     ${target.words}; ${target.name === "cpu" ? `products in ${compute}, ` : ""}activations in ${config.dtype ?? "f32"}`,
   );
   io.print("");
 }
@@ -43,6 +47,12 @@ function grouped(n: number): string {
 /** A line of the table. */
 export function line(name: string, bytes: number, note: string): string {
   return `${name.padEnd(11)} ${size(bytes).padStart(10)}  ${note}`.trimEnd();
+}
+
+/** What is kept beside a card, in the host's memory. */
+export function hostNote({ optimizerPlacement }: SettledConfig): string {
+  const what = optimizerPlacement === "file" ? "what is read of the file at once" : "the optimizer's state";
+  return `of this machine's memory beside the card: ${what}`;
 }
 
 /** The largest moments of the parts of a run. */

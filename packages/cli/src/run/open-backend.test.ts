@@ -55,6 +55,24 @@ describe("openBackend", () => {
   });
 });
 
+it("says on the CPU that activations in 16 bits are slow, and nothing of f32", async () => {
+  const notes: string[] = [];
+  for (const dtype of ["f32", "bf16"] as const) await openBackend("cpu", { dtype, note: (line) => notes.push(line) });
+  expect(notes).toEqual([expect.stringMatching(/^dtype bf16 is computed by slow reference kernels here.*on a card/)]);
+});
+
+it.each([
+  ["--backend", "cuad", "cuda"],
+  ["--backend", "gpu", "cuda"],
+  ["--dtype", "fp16", "f16"],
+  ["--dtype", "bf61", "bf16"],
+])("ft train and ft generate %s %s ask whether %s is meant", async (flag, wrong, right) => {
+  for (const args of [["train"], ["generate", "--model", "M"]]) {
+    const { code, err } = await ft(...args, flag, wrong);
+    expect([code, err]).toEqual([2, expect.stringContaining(`Did you mean ${right}?`)]);
+  }
+});
+
 it("ft train with a backend that there is not names those that there are", async () => {
   const { code, err } = await ft("train", "--backend", "tpu");
   expect([code, err]).toEqual([2, expect.stringMatching(/'tpu' is invalid.*auto, cpu, cuda/)]);

@@ -17,7 +17,9 @@ export interface BackendOptions {
   readonly compute?: "f32" | "bf16" | undefined;
   readonly deterministic?: boolean | undefined;
   readonly cudaGraphs?: boolean | undefined;
-  /** hears, once, which backend auto chose where there is a card */
+  /** what activations are to be computed in: the backend is opened all the same, and the CPU says that it is slow */
+  readonly dtype?: "f32" | "bf16" | "f16" | undefined;
+  /** hears, once, which backend auto chose where there is a card, and what is slow */
   readonly note?: (line: string) => void;
 }
 
@@ -58,7 +60,15 @@ export async function openBackend(
     const [problem] = report.problems;
     note?.(`backend auto: cpu, since ${problem?.what}; ${problem?.fix}`);
   }
+  const slow = slowOnCpu(options.dtype);
+  if (slow !== undefined) note?.(slow);
   return createCpuBackend({ compute, ...(threads !== undefined && { threads }) });
+}
+
+/** What the CPU says of activations in 16 bits; undefined where there is nothing to say. */
+export function slowOnCpu(dtype: BackendOptions["dtype"]): string | undefined {
+  if (dtype === undefined || dtype === "f32") return undefined;
+  return `dtype ${dtype} is computed by slow reference kernels here: about ten times slower than f32; on a card it is the fast way`;
 }
 
 /** The same with what it holds given back at the end of a block. */

@@ -14,12 +14,10 @@ export interface GlobalNorm {
  * The global norm of gradients by name. Squares are summed per tensor by the backend and across tensors in f64; one host
  * read. A `replay` that is passed again and again lets the backend record the sums.
  */
-export async function globalNorm(
-  grads: ReadonlyMap<string, Tensor>,
-  replay: Replay = new Replay("gradient norm"),
-): Promise<GlobalNorm> {
+export async function globalNorm(grads: ReadonlyMap<string, Tensor>, replay?: Replay): Promise<GlobalNorm> {
   if (grads.size === 0) return { norm: 0, nonFinite: [] };
-  const { results } = replay.run([...grads.values()], () => {
+  using once = new Replay("gradient norm");
+  const { results } = (replay ?? once).run([...grads.values()], () => {
     const parts = [...grads.values()].flatMap((grad) => windowStarts(grad).map((start) => partOf(grad, start)));
     return new Map([["squares", sumsOfSquares(parts)]]);
   });

@@ -24,10 +24,9 @@ export async function read4bit(
   const nestedBlocks = Math.ceil(blocks / nestedBlockSize);
   if (!sameTable(await from.read(names.map, "f32", 16), storedValues[stored]))
     throw from.error(names.map, `is not the table of ${stored}`, again);
-  // read before anything is uploaded: an error then leaves nothing behind
-  const codes = await from.bytes(name, Math.ceil(size / 2));
+  from.checkBytes(name, Math.ceil(size / 2));
   const common = { type: stored, blockSize: state.blockSize, shape, axes: ["out", "in"] } as const;
-  const upload = () => tensor(backend, "u8", ["byte"], [codes.length], codes, { give: true });
+  // whatever else is read is read before codes are uploaded: an error then leaves nothing behind
   let weight: Weight4bit<"out", "in">;
   if (state.nested) {
     const nested = await from.statistics(names.nestedAbsmax, nestedBlocks);
@@ -36,7 +35,7 @@ export async function read4bit(
     const absmax = await from.read(names.absmax, "u8", blocks);
     weight = {
       ...common,
-      codes: upload(),
+      codes: await from.codes(name, backend),
       absmax: tensor(backend, "u8", ["block"], [blocks], absmax, { give: true }),
       nestedAbsmax: tensor(backend, "f32", ["nested"], [nestedBlocks], nested, { give: true }),
       offset: tensor(backend, "f32", [], [], Float32Array.of(state.nested.offset), { give: true }),
@@ -45,7 +44,7 @@ export async function read4bit(
     const absmax = await from.statistics(names.absmax, blocks);
     weight = {
       ...common,
-      codes: upload(),
+      codes: await from.codes(name, backend),
       absmax: tensor(backend, "f32", ["block"], [blocks], absmax, { give: true }),
     };
   }

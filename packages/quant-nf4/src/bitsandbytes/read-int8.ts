@@ -1,5 +1,5 @@
 import type { StoredLinear } from "@ft/nn";
-import { sameShape, showShape, tensor } from "@ft/tensor";
+import { fromPieces, sameShape, showShape, tensor } from "@ft/tensor";
 import { Int8Linear } from "../int8-linear.ts";
 import { namesInt8 } from "./layout.ts";
 import { Stored } from "./stored.ts";
@@ -19,9 +19,9 @@ export async function readInt8({ source, name, shape, backend, bias }: StoredLin
       "codes that are not in rows are not read: save them with a later bitsandbytes",
     );
   const absmax = await from.statistics(names.absmax, shape[0]);
-  const codes = await from.read(name, "i8", shape[0] * shape[1]);
+  const read = (start: number, count: number) => source.readWindow(name, start, count, "i8");
   const weight = {
-    codes: tensor(backend, "i8", ["out", "in"], shape, codes, { give: true }),
+    codes: await fromPieces(backend, { dtype: "i8", axes: ["out", "in"], shape }, read),
     absmax: tensor(backend, "f32", ["out"], [shape[0]], absmax, { give: true }),
   };
   return new Int8Linear(weight, bias);

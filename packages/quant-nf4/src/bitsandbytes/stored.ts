@@ -1,5 +1,14 @@
 import type { StoredTensors } from "@ft/nn";
-import { type DataOf, type DType, FtError, showShape } from "@ft/tensor";
+import {
+  type Backend,
+  bytesPerElement,
+  type DataOf,
+  type DType,
+  FtError,
+  fromPieces,
+  showShape,
+  type Tensor,
+} from "@ft/tensor";
 
 /** Reads the tensors that belong to one quantised weight, and says in errors which tensor of which file is wrong. */
 export class Stored {
@@ -46,8 +55,8 @@ export class Stored {
     return values;
   }
 
-  /** The bytes of a tensor of any dtype, which must be so many. */
-  async bytes(name: string, count: number): Promise<Uint8Array<ArrayBuffer>> {
+  /** Throws unless a tensor, of any dtype, has so many bytes. */
+  checkBytes(name: string, count: number): void {
     const info = this.#source.tensors.get(name);
     if (info?.host === undefined || info.size > count)
       throw this.error(
@@ -55,8 +64,19 @@ export class Stored {
         info ? `is ${info.dtype} ${showShape(info.shape)}` : "is missing",
         `it should be ${count} bytes`,
       );
-    const { buffer, byteOffset, byteLength } = await this.#source.read(name, info.host);
-    if (byteLength === count) return new Uint8Array(buffer, byteOffset, byteLength);
-    throw this.error(name, `has ${byteLength} bytes`, `a weight of this shape has ${count}`);
+    const bytes = info.size * bytesPerElement[info.host];
+    if (bytes !== count) throw this.error(name, `has ${bytes} bytes`, `a weight of this shape has ${count}`);
+  }
+
+  /** The bytes of a tensor that checkBytes found right, on a backend. */
+  async codes(name: string, backend: Backend): Promise<Tensor<"u8", readonly ["byte"]>> {
+    const info = this.#source.tensors.get(name);
+    const host = info?.host ?? "u8";
+    const width = bytesPerElement[host];
+    const shape = [(info?.size ?? 0) * width];
+    return fromPieces(backend, { dtype: "u8", axes: ["byte"], shape }, async (start, count) => {
+      const data = await this.#source.readWindow(name, start / width, count / width, host);
+      return new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
+    });
   }
 }

@@ -11,6 +11,7 @@ import type { CaseInputs } from "./op-case.ts";
  */
 export type Passage = "held" | "passing";
 
+/** What a case made: outputs, gradients and axis names by name. */
 export interface CaseResult {
   readonly outputs: Map<string, ArrayLike<number>>;
   readonly grads: Map<string, ArrayLike<number>>;

@@ -72,6 +72,7 @@ describe("what is found when resuming", () => {
 
   test.each([
     ["another seed", { identity: { seed: 4 } }, "config", /was made with seed 3, this run has 4/],
+    ["another dtype", { identity: { seed: 3, dtype: "bf16" } }, "config", /made with dtype f32, this run has bf16/],
     ["another accumulation", { accumulation: 2 }, "config", /was made with accumulation 3, this run has 2/],
     ["another optimizer", { optimizer: sgd() }, "config", /was made with optimizer adamw, this run has sgd/],
   ] as const)("%s is refused before anything changes", async (_, change, code, message) => {

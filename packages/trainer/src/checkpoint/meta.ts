@@ -36,17 +36,21 @@ export async function readMeta(path: string): Promise<CheckpointMeta> {
   throw broken("malformed");
 }
 
+/** What an identity means that does not say it. */
+const whenAbsent: ReadonlyMap<string, string> = new Map([["dtype", "f32"]]);
+
 /** Throws code "config" when a resumed run differs in something that must not change; returns what changed and may. */
 export function compareMeta(path: string, saved: CheckpointMeta, now: CheckpointMeta): string[] {
+  const of = ({ identity }: CheckpointMeta, name: string) => identity[name] ?? whenAbsent.get(name) ?? "unset";
   for (const name of new Set([...Object.keys(saved.identity), ...Object.keys(now.identity)]))
-    if (saved.identity[name] !== now.identity[name])
+    if (of(saved, name) !== of(now, name))
       throw new FtError(
         "config",
-        `${path} was made with ${name} ${saved.identity[name] ?? "unset"}, this run has ${now.identity[name] ?? "unset"}`,
+        `${path} was made with ${name} ${of(saved, name)}, this run has ${of(now, name)}`,
         `resume with the same ${name}, or start a new run in another folder`,
       );
-  const show = (of: CheckpointMeta["schedule"]): string =>
-    `${of.name} (${Object.entries(of.settings)
+  const show = (schedule: CheckpointMeta["schedule"]): string =>
+    `${schedule.name} (${Object.entries(schedule.settings)
       .map(([key, value]) => `${key} ${value}`)
       .sort()
       .join(", ")})`;

@@ -28,7 +28,7 @@ export async function saveCheckpoint(
     throw new FtError(
       "numeric",
       `after step ${step} the weights ${nonFinite.slice(0, 3).join(", ")} are not finite; nothing was saved`,
-      "lower the learning rate and resume from the last checkpoint",
+      `lower the learning rate and ${(await listCheckpoints(dir)).length > 0 ? "resume from the last checkpoint" : "begin anew"}`,
     );
   // Only a damaged folder can be here: resuming takes the newest whole one, and a run never saves a step twice.
   const stale = (await listCheckpoints(dir)).find((found) => found.step === step);

@@ -1,5 +1,6 @@
 import { expect, it } from "vitest";
-import { readAhead, windowElements } from "./window.ts";
+import { readAhead } from "./pieces.ts";
+import { windowElements } from "./window.ts";
 
 const size = 6 * windowElements + 5;
 
