@@ -46,3 +46,8 @@ describe("without a card, every op in every dtype launches kernels that exist, w
       expect(launched.size).toBeGreaterThan(0);
     });
 });
+
+it("refuses facts that no card has", () => {
+  for (const facts of [{ capability: 9 }, { memory: Number.NaN }, { multiprocessors: 0 }])
+    expect(() => dryCard({ ...h100, ...facts })).toThrow(`[dryCard] ${Object.keys(facts)[0]} is`);
+});

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { DenseLinear, inverseFrequencies, type Linear, type LinearFormat } from "@ft/nn";
-import { type Axes, type Backend, type FloatDType, FtError, type Parameter, tensor, wideOf } from "@ft/tensor";
+import { type Axes, type Backend, type FloatDType, FtError, isFloat, type Parameter, tensor, wideOf } from "@ft/tensor";
 import { loadTensor, openWeights, readJsonFile, type WeightSource } from "@ft/weights";
 import { configFromGguf } from "./config/from-gguf.ts";
 import { configFromHf } from "./config/from-hf.ts";
@@ -53,6 +53,8 @@ export async function loadModelFrom(
   options: LoadModelOptions,
 ): Promise<Llama> {
   const { backend, format, dtype = "f32", weights = dtype === "f64" ? "f64" : "stored" } = options;
+  if (!isFloat(dtype) || !backend.dtypes.has(dtype))
+    throw new FtError("config", `[loadModel] dtype is ${dtype}`, "use f32, bf16 or f16, as the backend holds them");
   const stored = weightMap(source, config, format);
   const made: { dispose(): void }[] = [];
   const weight: Weight = async (name, axes) => {

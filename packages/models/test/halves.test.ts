@@ -72,3 +72,8 @@ it("weights that are halves already are not made other halves", async () => {
   using narrowed = await loadModel(folder, { backend, dtype: "f16", weights: "narrowed" });
   expect(narrowed.parameters().get("model.embed_tokens.weight")?.dtype).toBe("bf16");
 });
+
+it("refuses a dtype that there is not", async () => {
+  const options = { backend: await createCpuBackend(), ...JSON.parse('{"dtype": "bf61"}') };
+  await expect(loadModel(goldenFolder("llama-gqa"), options)).rejects.toThrow("[loadModel] dtype is bf61");
+});

@@ -38,8 +38,9 @@ export interface DryCardRun {
   held(): { readonly live: number; readonly idle: number };
 }
 
-/** The CUDA backend of a card that need not be there, for `createPlanBackend` of @ft/backend-plan. Attention as with cuDNN. */
+/** The CUDA backend of a card that need not be there, for `createPlanBackend` of @ft/backend-plan. Attention as with cuDNN. Throws code "config" on facts that no card has. */
 export function dryCard(card: CardFacts): DryCard {
+  checkFacts(card);
   return {
     name: "cuda",
     dtypes,
@@ -64,6 +65,17 @@ export function dryCard(card: CardFacts): DryCard {
       };
     },
   };
+}
+
+/** Throws code "config" on facts that no card has. */
+function checkFacts({ capability, multiprocessors, memory }: CardFacts): void {
+  for (const [name, value, least, hint] of [
+    ["capability", capability, 80, "90 stands for compute capability 9.0; 80 is the least"],
+    ["multiprocessors", multiprocessors, 1, "an H100 has 132"],
+    ["memory", memory, 1, "give bytes"],
+  ] as const)
+    if (!(Number.isSafeInteger(value) && value >= least))
+      throw new FtError("config", `[dryCard] ${name} is ${value}`, hint);
 }
 
 const nothing = { flops: 0, bytes: 0, transient: 0, kept: {} } as const;
