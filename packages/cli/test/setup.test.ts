@@ -122,6 +122,13 @@ describe.skipIf(process.platform !== "linux")("ft setup cuda", () => {
     expect([code, err]).toEqual([2, expect.stringMatching(/file\/cuda cannot be made .*\(ENOTDIR\)\n.*FT_CACHE/)]);
   });
 
+  it.runIf(process.platform === "linux")("does not wait for a file system that makes no folders", async () => {
+    vi.stubEnv("FT_CACHE", "/proc/nothing");
+    onTestFinished(() => void vi.unstubAllEnvs());
+    const { code, err } = await ft("setup", "cuda", "--cuda", "13", "--from", "archive");
+    expect([code, err]).toEqual([2, expect.stringMatching(/\/proc\/nothing\/cuda cannot be made/)]);
+  });
+
   it("wants room on the disk before it fetches anything", async () => {
     const cache = await caches();
     const started = setupCuda({

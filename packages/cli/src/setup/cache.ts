@@ -1,5 +1,5 @@
-import { mkdir, readdir, readFile, rmdir, statfs } from "node:fs/promises";
-import { join } from "node:path";
+import { mkdir, readdir, readFile, rmdir, stat, statfs } from "node:fs/promises";
+import { dirname, join } from "node:path";
 import { FtError } from "@ft/tensor";
 import { size } from "../plan/sizes.ts";
 import type { Fetched, Placed } from "./setup-cuda.ts";
@@ -29,8 +29,21 @@ export async function alreadyThere(cache: string, cuda: 12 | 13): Promise<Placed
 
 /** Makes the folder of the cache. Code "io" where that is not possible. */
 export async function makeCache(cache: string): Promise<void> {
-  await mkdir(cache, { recursive: true }).catch((cause: unknown) => {
+  await makeFolders(cache).catch((cause: unknown) => {
     throw notMade(cache, cause);
+  });
+}
+
+/** One folder after the other: Node's recursive mkdir does not end in file systems such as /proc, which deny with ENOENT. */
+async function makeFolders(path: string): Promise<void> {
+  const make = (): Promise<void> =>
+    mkdir(path).catch(async (error: NodeJS.ErrnoException) => {
+      if (error.code !== "EEXIST" || !(await stat(path)).isDirectory()) throw error;
+    });
+  await make().catch(async (error: NodeJS.ErrnoException) => {
+    if (error.code !== "ENOENT" || dirname(path) === path) throw error;
+    await makeFolders(dirname(path));
+    await make();
   });
 }
 
