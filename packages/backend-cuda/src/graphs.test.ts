@@ -27,6 +27,7 @@ function setup(instantiate = 0) {
     cuGraphLaunch: ok("launch"),
     cuGraphDestroy: ok("destroy"),
     cuGraphExecDestroy: ok("destroy exec"),
+    cuStreamSynchronize: ok("wait"),
   } as unknown as DriverCalls;
   const context = { copy: (to: bigint, from: bigint) => said.push(`copy ${from} to ${to}`) } as unknown as CudaContext;
   const graphs = createGraphs({

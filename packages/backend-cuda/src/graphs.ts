@@ -148,6 +148,8 @@ export function createGraphs(host: GraphHost): Graphs {
   };
 
   const drop = (graphs: readonly Recorded[]): void => {
+    // the last replay may still be under way
+    if (graphs.length > 0) check("giving graphs up", driver.cuStreamSynchronize(stream));
     for (const { exec, inputs, results } of graphs) {
       count--;
       driver.cuGraphExecDestroy(exec);

@@ -17,6 +17,7 @@ const prototypes = {
   cuMemGetInfo: "int cuMemGetInfo_v2(_Out_ size_t *free, _Out_ size_t *total)",
   cuStreamCreate: "int cuStreamCreate(_Out_ uint64_t *stream, unsigned int flags)",
   cuStreamDestroy: "int cuStreamDestroy_v2(uint64_t stream)",
+  cuStreamSynchronize: "int cuStreamSynchronize(uint64_t stream)",
   cuStreamWaitEvent: "int cuStreamWaitEvent(uint64_t stream, uint64_t event, unsigned int flags)",
   cuStreamBeginCapture: "int cuStreamBeginCapture_v2(uint64_t stream, int mode)",
   cuStreamEndCapture: "int cuStreamEndCapture(uint64_t stream, _Out_ uint64_t *graph)",
