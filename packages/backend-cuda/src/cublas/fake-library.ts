@@ -13,7 +13,7 @@ export interface FakeAnswers {
 }
 
 /** A cuBLASLt without a card, for tests: notes what it is told; an algorithm's bytes are its number. */
-export function fakeLibrary(answers: FakeAnswers = {}): { readonly library: CublasLt; readonly said: string[] } {
+export function fakeLibrary(answers: FakeAnswers = {}): { readonly lt: CublasLt; readonly said: string[] } {
   const said: string[] = [];
   let handles = 0n;
   const numberIn = (value: unknown): string => {
@@ -30,7 +30,7 @@ export function fakeLibrary(answers: FakeAnswers = {}): { readonly library: Cubl
     said.push(what);
     return 0;
   };
-  const library: CublasLt = {
+  const lt: CublasLt = {
     create: handle,
     destroy: () => note("destroy"),
     destroyProduct: () => note("destroy product"),
@@ -65,7 +65,7 @@ export function fakeLibrary(answers: FakeAnswers = {}): { readonly library: Cubl
       return answers.multiply?.(by) ?? 0;
     },
   };
-  return { library, said };
+  return { lt, said };
 }
 
 /** [5, 7] · [7, 3] to f32. */

@@ -6,7 +6,7 @@ import { createMultiply, type MultiplyHost } from "./multiply.ts";
 
 /** times in milliseconds that the pretended card takes, in the order they are asked for */
 function setup(answers: FakeAnswers = {}, host: Partial<MultiplyHost> = {}, times: number[] = []) {
-  const { library, said } = fakeLibrary(answers);
+  const { lt, said } = fakeLibrary(answers);
   const out = (value: number | bigint) => (to: unknown) => {
     if (Array.isArray(to)) to[0] = value;
     return 0;
@@ -23,7 +23,7 @@ function setup(answers: FakeAnswers = {}, host: Partial<MultiplyHost> = {}, time
     },
   } as unknown as DriverCalls;
   const usual = { path: "", stream: 1n, workspace: 2n, deterministic: false, tune: false, capturing: () => false };
-  const { multiply, dispose } = createMultiply({ ...usual, driver, library, ...host });
+  const { multiply, dispose } = createMultiply({ ...usual, driver, library: lt, ...host });
   return {
     multiply,
     dispose,

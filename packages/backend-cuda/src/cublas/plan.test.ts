@@ -6,8 +6,8 @@ import { alignmentOf, makePlan, planKey } from "./plan.ts";
 
 const product = productOf("bf16");
 const layoutsOf = (of: Product): string[] => {
-  const { library, said } = fakeLibrary();
-  makePlan(library, 1n, of, 4096, 1);
+  const { lt, said } = fakeLibrary();
+  makePlan(lt, 1n, of, 4096, 1);
   return said.filter((line) => line.startsWith("layout") || line.startsWith("product"));
 };
 
@@ -63,8 +63,8 @@ describe("plans of products", () => {
   });
 
   it("tells the library how addresses are aligned", () => {
-    const { library, said } = fakeLibrary();
-    makePlan(library, 1n, { ...product, a: { ...product.a, at: 258n }, b: { ...product.b, at: 520n } }, 4096, 1);
+    const { lt, said } = fakeLibrary();
+    makePlan(lt, 1n, { ...product, a: { ...product.a, at: 258n }, b: { ...product.b, at: 520n } }, 4096, 1);
     expect(said.filter((line) => line.startsWith("preference"))).toEqual([
       "preference 1 = 4096",
       "preference 5 = 8",
@@ -75,8 +75,8 @@ describe("plans of products", () => {
   });
 
   it("keeps the algorithms apart, in the library's order", () => {
-    const { library } = fakeLibrary({ algorithms: 3 });
-    const { algorithm, algorithms } = makePlan(library, 1n, product, 4096, 8);
+    const { lt } = fakeLibrary({ algorithms: 3 });
+    const { algorithm, algorithms } = makePlan(lt, 1n, product, 4096, 8);
     expect(algorithms.map((one) => [one.length, one[0], one[63]])).toEqual([
       [64, 1, 1],
       [64, 2, 2],
@@ -86,13 +86,13 @@ describe("plans of products", () => {
   });
 
   it("names what a status means, and a product that nothing serves", () => {
-    expect(() => makePlan(fakeLibrary({ heuristic: 15 }).library, 1n, product, 4096, 1)).toThrow(
+    expect(() => makePlan(fakeLibrary({ heuristic: 15 }).lt, 1n, product, 4096, 1)).toThrow(
       "a product 5 x 3 x 7 of bf16 to f32: not supported (15)",
     );
-    expect(() => makePlan(fakeLibrary({ algorithms: 0 }).library, 1n, product, 4096, 1)).toThrow("no algorithm");
-    expect(() =>
-      makePlan(fakeLibrary().library, 1n, { ...product, a: { ...product.a, dtype: "i32" } }, 4096, 1),
-    ).toThrow(FtError);
+    expect(() => makePlan(fakeLibrary({ algorithms: 0 }).lt, 1n, product, 4096, 1)).toThrow("no algorithm");
+    expect(() => makePlan(fakeLibrary().lt, 1n, { ...product, a: { ...product.a, dtype: "i32" } }, 4096, 1)).toThrow(
+      FtError,
+    );
   });
 });
 

@@ -4,6 +4,7 @@ import { at, type CudaContext, type CudaView } from "../context.ts";
 import { floatCode, threeFloats } from "./alignment.ts";
 import { fromDtype, inDtype } from "./convert.ts";
 import { fewRows } from "./few-rows.ts";
+import { forwardProduct, inputGradientProduct } from "./products.ts";
 
 /**
  * y = x·Wᵀ + bias;  dX = g·W;  dW = gᵀ·x: one product each, the bias as the matrix it is added to. A weight stored in
@@ -13,54 +14,36 @@ export const linearKernel: Kernel<LinearShape, CudaContext> = defineKernel(linea
   accepts: ({ in: specs }) => Object.values(specs).every(({ dtype }) => threeFloats.has(dtype)),
   forward(context, { in: { x, weight, bias }, out: { y } }) {
     const [n, k] = [dim(weight, 0), dim(weight, 1)];
-    const m = sizeOf(x.shape) / k;
+    const m = sizeOf(x.shape.slice(0, -1));
     const { dtype } = x;
     if (bias) biasRows(context, bias, y, n);
-    if (k === 0 && !bias) context.fill(at(y), 0, y.storage.buffer.bytes);
     const beta = bias ? 1 : 0;
     inDtype(context, weight, dtype, (w) => {
       if (fewRows(context, { dtype, m, n, k, x: at(x), weight: w, y: at(y), beta })) return;
-      context.multiply({
-        m,
-        n,
-        k,
-        a: { at: at(x), dtype, ld: k },
-        b: { at: w, dtype, ld: k, transposed: true },
-        out: { at: at(y), dtype, ld: n },
-        beta,
-      });
+      forwardProduct(context, { m, n, k }, { x, weight: w, y, beta });
     });
   },
   vjp(context, { kept: { x, weight }, grad: { y: g }, wants, spec, onto, into }) {
     const [n, k] = [dim(spec.weight, 0), dim(spec.weight, 1)];
-    const m = sizeOf(spec.x.shape) / k;
+    const m = sizeOf(spec.x.shape.slice(0, -1));
     const { dtype } = g;
     const made: Partial<LinearShape["in"]> = {};
     if (weight) {
       const { to, beta } = onto("x");
-      inDtype(context, weight, dtype, (w) =>
-        context.multiply({
-          m,
-          n: k,
-          k: n,
-          a: { at: at(g), dtype, ld: n },
-          b: { at: w, dtype, ld: k },
-          out: { at: at(to), dtype, ld: k },
-          beta,
-        }),
-      );
+      inDtype(context, weight, dtype, (w) => inputGradientProduct(context, { m, n, k }, { g, weight: w, to, beta }));
       made.x = to;
     }
     if (x) {
       const to = into("weight");
-      fromDtype(context, to, to.dtype === dtype ? dtype : "f32", (out) =>
+      const summedIn = to.dtype === dtype ? dtype : "f32";
+      fromDtype(context, to, summedIn, (out) =>
         context.multiply({
           m: n,
           n: k,
           k: m,
           a: { at: at(g), dtype, ld: n, transposed: true },
           b: { at: at(x), dtype, ld: k },
-          out: { at: out, dtype: to.dtype === dtype ? dtype : "f32", ld: k },
+          out: { at: out, dtype: summedIn, ld: k },
         }),
       );
       made.weight = to;

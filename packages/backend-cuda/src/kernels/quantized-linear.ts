@@ -5,6 +5,7 @@ import { aligned, threeFloats } from "./alignment.ts";
 import { tables4bit } from "./code-tables.ts";
 import { scaleArguments, unpack4bit } from "./dequantize.ts";
 import { biasRows, columnSums } from "./linear.ts";
+import { forwardProduct, inputGradientProduct, type Sizes } from "./products.ts";
 
 /** rows of x up to which a 4-bit weight is multiplied as it is */
 const fewRows = 8;
@@ -20,12 +21,6 @@ function floatOf(dtype: Spec["dtype"]): Floats {
 
 const serves = (x: Spec, bias: Spec | undefined): boolean =>
   threeFloats.has(x.dtype) && (bias === undefined || bias.dtype === x.dtype);
-
-interface Sizes {
-  readonly m: number;
-  readonly n: number;
-  readonly k: number;
-}
 
 /** Decodes the weight into a buffer. */
 type Unpack = (to: { readonly at: Address; readonly dtype: FloatDType; readonly n: number }) => void;
@@ -52,18 +47,9 @@ interface Forward {
 
 /** y = x·Wᵀ + bias, the bias as the matrix that the product is added to. */
 function forward(context: CudaContext, sizes: Sizes, { x, bias, y }: Forward, unpack: Unpack): void {
-  const { m, n, k } = sizes;
   withWeight(context, sizes, floatOf(x.dtype), unpack, (weight) => {
-    if (bias) biasRows(context, bias, y, n);
-    context.multiply({
-      m,
-      n,
-      k,
-      a: { at: at(x), dtype: x.dtype, ld: k },
-      b: { at: weight, dtype: x.dtype, ld: k, transposed: true },
-      out: { at: at(y), dtype: y.dtype, ld: n },
-      beta: bias ? 1 : 0,
-    });
+    if (bias) biasRows(context, bias, y, sizes.n);
+    forwardProduct(context, sizes, { x, weight, y, beta: bias ? 1 : 0 });
   });
 }
 
@@ -75,17 +61,8 @@ function inputGradient(
   { to, beta }: { readonly to: CudaView; readonly beta: 0 | 1 },
   unpack: Unpack,
 ): CudaView {
-  const { m, n, k } = sizes;
   withWeight(context, sizes, floatOf(g.dtype), unpack, (weight) =>
-    context.multiply({
-      m,
-      n: k,
-      k: n,
-      a: { at: at(g), dtype: g.dtype, ld: n },
-      b: { at: weight, dtype: g.dtype, ld: k },
-      out: { at: at(to), dtype: to.dtype, ld: k },
-      beta,
-    }),
+    inputGradientProduct(context, sizes, { g, weight, to, beta }),
   );
   return to;
 }

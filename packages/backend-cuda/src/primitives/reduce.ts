@@ -56,7 +56,6 @@ export function matmul(context: CudaContext): PrimitiveKernels<CudaBuffer>["matm
   return ({ a, b }, { ta, tb }, out) => {
     const [m, n] = [dim(out, -2), dim(out, -1)];
     const k = dim(a, ta ? -2 : -1);
-    if (k === 0) context.fill(at(out), 0, out.storage.buffer.bytes);
     const batch = sizeOf(out.shape.slice(0, -2));
     const shared = b.shape.length === 2;
     // one matrix meets all of a batch: rows of one large product, where they lie one after the other

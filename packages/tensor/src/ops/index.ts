@@ -2,6 +2,7 @@ export * from "./adam/adam.ts";
 export * from "./adam8bit/adam8bit.ts";
 export * from "./adamEach/adamEach.ts";
 export * from "./adamw/adamw.ts";
+export type { AdamOrder, OrderedAdamAttrs } from "./adamw/ordered.ts";
 export * from "./add/add.ts";
 export * from "./argmax/argmax.ts";
 export * from "./attention/attention.ts";

@@ -2,17 +2,14 @@ import type { View } from "../../backend.ts";
 import { isFloat, type Spec, sameShape, showShape, sizeOf, wideOf } from "../../dtype.ts";
 import { FtError } from "../../error.ts";
 import { defineOp, type Op } from "../../op.ts";
-import { type AdamAttrs, adamOp } from "../adam/adam.ts";
-import { adamwOp } from "../adamw/adamw.ts";
 import { checkStep } from "../adamw/check-step.ts";
+import { type OrderedAdamAttrs, orderedStep } from "../adamw/ordered.ts";
 import { decode8bit } from "../dequantize8bit/dequantize8bit.ts";
 import { checkBlockSize } from "../quantize4bit/blocks.ts";
 import { type Quantize8bit, quantize8bitOp } from "../quantize8bit/quantize8bit.ts";
 
 /** Constants of adam8bit. */
-export interface Adam8bitAttrs extends AdamAttrs {
-  /** the step: that of adam, of adamw, or of adamw with bitsandbytesOrder */
-  readonly order: "adam" | "adamw" | "bitsandbytes";
+export interface Adam8bitAttrs extends OrderedAdamAttrs {
   /** elements that share an absmax: 64, 128, … 4096 */
   readonly blockSize: number;
 }
@@ -64,13 +61,13 @@ export const adam8bitOp: Op<Adam8bitShape> = defineOp<Adam8bitShape>({
     const f32 = ({ shape }: Spec): Spec => ({ dtype: "f32", shape });
     return { out: { param, m, mAbsmax: f32(mAbsmax), v, vAbsmax: f32(vAbsmax) }, saved: {} };
   },
-  forward(p, { in: { m, mAbsmax, v, vAbsmax, ...others }, attrs: { order, blockSize, ...constants }, wants }) {
+  forward(p, { in: { m, mAbsmax, v, vAbsmax, ...others }, attrs }) {
+    const { blockSize } = attrs;
     const wide = wideOf(others.param.dtype);
     const decoded = (codes: View, absmax: View, map: "dynamic" | "udynamic"): View =>
       p.cast(decode8bit(p, { codes, absmax }, { map, blockSize }), wide);
     const inputs = { ...others, m: decoded(m, mAbsmax, "dynamic"), v: decoded(v, vAbsmax, "udynamic") };
-    const attrs = { ...constants, bitsandbytesOrder: order === "bitsandbytes" };
-    const { out: next } = (order === "adam" ? adamOp : adamwOp).forward(p, { in: inputs, attrs, wants });
+    const next = orderedStep(p, inputs, attrs);
     const encoded = (x: View, map: "dynamic" | "udynamic"): Quantize8bit["out"] =>
       quantize8bitOp.forward(p, {
         in: { x },

@@ -3,15 +3,11 @@ import { FtError } from "../../error.ts";
 import { defineOp, type Op } from "../../op.ts";
 import { run } from "../../run.ts";
 import type { Tensor } from "../../tensor.ts";
-import { type AdamAttrs, adamOp } from "../adam/adam.ts";
-import { adamwOp } from "../adamw/adamw.ts";
 import { checkStep } from "../adamw/check-step.ts";
+import { type OrderedAdamAttrs, orderedStep } from "../adamw/ordered.ts";
 
 /** Constants of adamEach. */
-export interface AdamEachAttrs extends AdamAttrs {
-  /** whose step: that of adam, of adamw, or of adamw in bitsandbytes' order */
-  readonly order: "adam" | "adamw" | "bitsandbytes";
-}
+export type AdamEachAttrs = OrderedAdamAttrs;
 
 /** Inputs and outputs of adamEach, as kernels and references see them: param0, grad0, m0, v0, param1 and so on. */
 export type AdamEachShape = {
@@ -60,29 +56,13 @@ export function adamEachOp(count: number): Op<AdamEachShape> {
       });
       return { out: Object.assign({}, ...out), saved: {} };
     },
-    forward(p, { in: views, attrs: { order, ...attrs } }) {
+    forward(p, { in: views, attrs }) {
       const { lr, correction1, correction2, scale } = views;
       const out: { [output: string]: View } = {};
       for (const [i, { param, grad, m, v }] of adamItems(views).entries()) {
         const scaled = scale ? p.mul(p.cast(grad, scale.dtype), scale) : grad;
         const at = { param, grad: scaled, m, v, lr, correction1, correction2 };
-        const none = {
-          param: false,
-          grad: false,
-          m: false,
-          v: false,
-          lr: false,
-          correction1: false,
-          correction2: false,
-        };
-        const next =
-          order === "adam"
-            ? adamOp.forward(p, { in: at, attrs, wants: none }).out
-            : adamwOp.forward(p, {
-                in: at,
-                attrs: { ...attrs, bitsandbytesOrder: order === "bitsandbytes" },
-                wants: none,
-              }).out;
+        const next = orderedStep(p, at, attrs);
         Object.assign(out, { [`param${i}`]: next.param, [`m${i}`]: next.m, [`v${i}`]: next.v });
       }
       return { out, saved: {} };
