@@ -1,0 +1,1 @@
+export { type Accumulator, accumulate, customMetric, type Metric, type MetricState } from "./metric.ts";

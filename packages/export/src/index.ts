@@ -1,0 +1,1 @@
+export type { ExportSource, SourceTensor } from "./source/export-source.ts";
