@@ -121,26 +121,28 @@ async function buildProgram(
       choose(async (io, signal) => (await import("./commands/pull.ts")).pullCommand(id, flags, io, signal)),
     );
 
-  program
-    .command("export")
-    .description(
-      "write a model for other tools, quantised layer by layer on the CPU: memory for the quantised model is enough",
-    )
-    .requiredOption("--to <target>", "bnb: a folder of bitsandbytes, which transformers and ft load")
-    .requiredOption("--model <model>", "a folder, or a name on the hub (org/name)")
-    .requiredOption("--out <folder>", "where to write it")
-    .addOption(oneOf(new Option("--type <type>", "how weights are held"), ["nf4", "fp4", "int8"]).default("nf4"))
-    .option("--block-size <n>", "4 bits: weights that share a scale (default: 64)", whole(1))
-    .option("--no-double-quant", "4 bits: keep the scales in 32 bits")
+  merging(program.command("merge").description("merge an adapter into its base: a folder that other tools load"))
+    .requiredOption("--adapter <folder>", "a LoRA adapter, or the folder of its run")
+    .action((flags) =>
+      choose(async (io, signal) => (await import("./commands/export.ts")).mergeCommand(flags, io, signal)),
+    );
+  merging(
+    program
+      .command("export")
+      .description("write a model for other tools, an adapter merged, layer by layer on the CPU")
+      .requiredOption("--to <target>", "safetensors, vllm (with the command that serves it), or bnb (bitsandbytes)"),
+  )
+    .option("--adapter <folder>", "a LoRA adapter to merge, or the folder of its run")
+    .option("--type <type>", "bnb: how weights are held: nf4 (default), fp4, int8")
+    .option("--block-size <n>", "bnb, 4 bits: weights that share a scale (default: 64)", whole(1))
+    .option("--no-double-quant", "bnb, 4 bits: keep the scales in 32 bits")
     .addOption(
-      oneOf(new Option("--compute-dtype <dtype>", "what others are told to compute in (default: f32)"), [
+      oneOf(new Option("--compute-dtype <dtype>", "bnb: what others are told to compute in (default: f32)"), [
         "f32",
         "bf16",
         "f16",
       ]),
     )
-    .option("--threads <n>", "threads of the CPU kernels", whole(1))
-    .option("--json", "one JSON document on stdout")
     .action((flags) =>
       choose(async (io, signal) => (await import("./commands/export.ts")).exportCommand(flags, io, signal)),
     );
@@ -189,6 +191,30 @@ async function buildProgram(
     .option("--json", "one JSON document on stdout")
     .action((flags) => choose(async (io) => (await import("./commands/data.ts")).splitCommand(flags, io)));
   return program;
+}
+
+function merging(command: Command): Command {
+  return command
+    .requiredOption("--model <model>", "a folder, a .gguf file, or a name on the hub (org/name)")
+    .requiredOption("--out <folder>", "where to write it; it must not exist yet")
+    .option("--shard-size <size>", "largest file of weights, such as 2GB (default: 5GB)")
+    .addOption(
+      oneOf(new Option("--dtype <dtype>", "what floats are rounded to (default: as the base has them)"), [
+        "f32",
+        "bf16",
+        "f16",
+      ]),
+    )
+    .addOption(
+      oneOf(
+        new Option("--base <base>", "QLoRA: merge into the weights as stored, or as they were quantised in training"),
+        ["stored", "quantized"],
+      ).default("stored"),
+    )
+    .option("--any-base", "merge an adapter also when it was trained over another base")
+    .option("--no-check", "do not compare the result with base and adapter")
+    .option("--threads <n>", "threads of the CPU kernels", whole(1))
+    .option("--json", "one JSON document on stdout");
 }
 
 function generation(command: Command): Command {

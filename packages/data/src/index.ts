@@ -23,6 +23,7 @@ export {
 export { defaultChatTemplate } from "./template/default-template.ts";
 export { checkVocabulary } from "./tokenizer/check-vocabulary.ts";
 export { tokenizerFromGguf } from "./tokenizer/gguf-tokenizer.ts";
+export { tokenizerFilesFromGguf } from "./tokenizer/gguf-tokenizer-files.ts";
 export { type TokenizerSettings, tokenizerFromJson } from "./tokenizer/json-tokenizer.ts";
 export { loadTokenizer } from "./tokenizer/load-tokenizer.ts";
 export type { Tokenizer } from "./tokenizer/tokenizer.ts";

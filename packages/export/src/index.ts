@@ -1,1 +1,6 @@
+export { type LogitKl, logitKl } from "./check/logit-kl.ts";
+export { type ExportSafetensorsOptions, exportSafetensors } from "./safetensors/export-safetensors.ts";
+export { asWeights } from "./source/as-weights.ts";
 export type { ExportSource, SourceTensor } from "./source/export-source.ts";
+export { type ExportSourceOptions, openExportSource } from "./source/open-export-source.ts";
+export { windows } from "./source/windows.ts";

@@ -48,6 +48,11 @@ export class LoraAdapter {
     this.#mode = mode;
   }
 
+  /** The model that the adapters are over. */
+  get host(): LinearHost {
+    return this.#host;
+  }
+
   /** Everything that trains, under the names PEFT saves it by; pass it to valueAndGrad. */
   parameters(): ReadonlyMap<string, Parameter> {
     const named = new Map<string, Parameter>();

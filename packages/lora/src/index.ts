@@ -1,4 +1,5 @@
 export { applyLora, type LoraAdapter, type LoraSummary } from "./adapter.ts";
 export { type LoraConfig, type LoraOptions, loraConfig, matchModules } from "./config.ts";
+export { baseFingerprint } from "./fingerprint.ts";
 export { LoraLinear, type LoraMode } from "./lora-linear.ts";
-export { loadAdapter, saveAdapter } from "./peft-folder.ts";
+export { type LoadAdapterOptions, loadAdapter, saveAdapter } from "./peft-folder.ts";

@@ -4,18 +4,25 @@ import type { LinearHost } from "@ft/nn";
 import { type DataOf, type FloatDType, FtError, type Parameter, sameShape, showShape } from "@ft/tensor";
 import { openSafetensors, readJsonFile, type WeightEntry, writeFileAtomic, writeSafetensors } from "@ft/weights";
 import { applyLora, type LoraAdapter } from "./adapter.ts";
+import { baseFingerprint } from "./fingerprint.ts";
 import { fromPeftConfig, toPeftConfig } from "./peft-config.ts";
 
 const configName = "adapter_config.json";
 const weightsName = "adapter_model.safetensors";
+/** where the weights' file says which base they belong to; PEFT does not look at it */
+const fingerprintKey = "base_fingerprint";
 
-/** Writes an adapter as PEFT reads it: adapter_config.json and adapter_model.safetensors. */
+/** Writes an adapter as PEFT reads it: adapter_config.json and adapter_model.safetensors, which says what base it belongs to. */
 export async function saveAdapter(adapter: LoraAdapter, folder: string, baseModel?: string): Promise<void> {
   await mkdir(folder, { recursive: true }).catch((cause: unknown) => {
     throw new FtError("io", `[lora] ${folder} cannot be created`, "choose a folder that can be written", { cause });
   });
   const entries = [...adapter.parameters()].map(([name, value]) => entry(name, value));
-  await writeSafetensors(join(folder, weightsName), entries);
+  const metadata = new Map([
+    ["format", "pt"],
+    [fingerprintKey, await baseFingerprint(adapter.host)],
+  ]);
+  await writeSafetensors(join(folder, weightsName), entries, metadata);
   const paths = adapter.summary().layers.map(({ path }) => path);
   const config = toPeftConfig(adapter.config, paths, baseModel);
   await writeFileAtomic(join(folder, configName), `${JSON.stringify(config, null, 2)}\n`);
@@ -25,11 +32,27 @@ function entry(name: string, value: Parameter): WeightEntry {
   return { name, dtype: value.dtype, shape: value.shape, data: () => value.read() };
 }
 
-/** Puts the adapter of a PEFT folder over a model. Every tensor must find its place, and every place its tensor. */
-export async function loadAdapter(host: LinearHost, folder: string): Promise<LoraAdapter> {
+/** How loadAdapter takes an adapter. */
+export interface LoadAdapterOptions {
+  /** also one that says that it was trained over another base */
+  readonly anyBase?: boolean;
+}
+
+/**
+ * Puts the adapter of a PEFT folder over a model. Every tensor must find its place, and every place its tensor. Errors: "config"
+ * for an adapter that says that it was trained over another base; those of PEFT do not say.
+ */
+export async function loadAdapter(
+  host: LinearHost,
+  folder: string,
+  { anyBase = false }: LoadAdapterOptions = {},
+): Promise<LoraAdapter> {
   const file = join(folder, configName);
-  const config = fromPeftConfig(await readJsonFile(file), file);
+  const json = await readJsonFile(file);
+  const config = fromPeftConfig(json, file);
   await using source = await openSafetensors(join(folder, weightsName));
+  const fingerprint = source.metadata.get(fingerprintKey);
+  if (!anyBase && typeof fingerprint === "string") await checkBase(host, folder, fingerprint, json);
   const adapter = applyLora(host, config);
   try {
     const wanted = adapter.parameters();
@@ -58,4 +81,15 @@ export async function loadAdapter(host: LinearHost, folder: string): Promise<Lor
     adapter.remove();
     throw error;
   }
+}
+
+async function checkBase(host: LinearHost, folder: string, expected: string, json: unknown): Promise<void> {
+  const found = await baseFingerprint(host);
+  if (found === expected) return;
+  const name: unknown = Object(json).base_model_name_or_path;
+  throw new FtError(
+    "config",
+    `[lora] ${folder} was trained over another base (norms ${expected.slice(0, 12)}…, this model's ${found.slice(0, 12)}…)`,
+    typeof name === "string" ? `use it with ${name}` : "use it with the model it was trained over",
+  );
 }

@@ -27,6 +27,11 @@ export interface CausalLm extends LinearHost, Disposable {
   /** Scores of the next token at every place, [batch, seq, vocab]. */
   logits(batch: Batch): Tensor<WideDType, readonly ["batch", "seq", "vocab"]>;
   /**
+   * The same, `rows` places of each row at a time and in their order, so that they need not exist at once. Each piece is the
+   * caller's to dispose. Not for the inside of scope().
+   */
+  logitPieces(batch: Batch, rows: number): Generator<Tensor<WideDType, readonly ["batch", "seq", "vocab"]>>;
+  /**
    * Scores of the token after the last of `ids`, [batch, 1, vocab]; `cache` gains the ids, which follow what each row holds.
    * Where rows have different lengths, `counts` says how many ids of each are its own, from the left; the rest is padding
    * that leaves no trace. A row with a count of 0 stands still, and its scores mean nothing.

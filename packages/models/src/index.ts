@@ -1,5 +1,6 @@
 export * from "./batch.ts";
 export * from "./causal-lm.ts";
+export { type Companions, readCompanions } from "./companions.ts";
 export { configFromGguf, type GgufFacts } from "./config/from-gguf.ts";
 export { configFromHf } from "./config/from-hf.ts";
 export type { LlamaConfig } from "./config/llama-config.ts";
@@ -9,7 +10,15 @@ export { generateBatch } from "./generate/generate-batch.ts";
 export { argmax, type SamplingOptions, sampleToken } from "./generate/sample.ts";
 export { KvCache, type Places } from "./kv-cache.ts";
 export { Llama } from "./llama/llama.ts";
-export { parameterShapes } from "./llama/names.ts";
-export { type LoadModelOptions, loadModel, loadModelFrom, type ModelFacts, readHfConfig } from "./load.ts";
+export { ggufName, hasBias, type Projection, parameterShapes, projectionOf, projectionShape } from "./llama/names.ts";
+export { type StoredWeight, weightMap } from "./llama/weight-map.ts";
+export {
+  type LoadModelOptions,
+  loadModel,
+  loadModelFrom,
+  type ModelFacts,
+  readHfConfig,
+  readModelFacts,
+} from "./load.ts";
 export { meanLoss } from "./mean-loss.ts";
-export { type SaveDType, type SaveModelOptions, saveModel } from "./save.ts";
+export { hfDTypes, type SaveDType, type SaveModelOptions, saveModel, writeCompanions } from "./save.ts";

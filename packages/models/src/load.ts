@@ -36,7 +36,7 @@ type Projected = (path: string, name: Projection) => Promise<Linear>;
 /** A causal language model from a Hugging Face folder (config.json and safetensors) or a .gguf file. */
 export async function loadModel(path: string, options: LoadModelOptions): Promise<Llama> {
   await using source = await openWeights(path);
-  return await loadModelFrom(source, await readConfig(path, source, options.format), options);
+  return await loadModelFrom(source, await readModelFacts(path, source, options.format), options);
 }
 
 /** What loadModel finds beside the weights. */
@@ -145,7 +145,11 @@ async function loadFrequencies(backend: Backend, config: LlamaConfig, source: We
 }
 
 /** The model's config from beside its weights (config.json of a folder, the metadata of a GGUF file), and whether it says that they are quantised. */
-async function readConfig(path: string, source: WeightSource, format: LinearFormat | undefined): Promise<ModelFacts> {
+export async function readModelFacts(
+  path: string,
+  source: WeightSource,
+  format: LinearFormat | undefined,
+): Promise<ModelFacts> {
   if (source.format !== "gguf") {
     const file = join(path, "config.json");
     const json = await readJsonFile(file);

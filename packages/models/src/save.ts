@@ -1,18 +1,19 @@
-import { copyFile, mkdir } from "node:fs/promises";
+import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { LinearFormat } from "@ft/nn";
 import { FtError, f32ToBf16, f32ToF16, type Parameter } from "@ft/tensor";
 import { cast } from "@ft/tensor/ops";
-import { readJsonFile, type WeightEntry, writeFileAtomic, writeShardedSafetensors } from "@ft/weights";
+import { type WeightEntry, writeFileAtomic, writeShardedSafetensors } from "@ft/weights";
 import type { CausalLm } from "./causal-lm.ts";
+import { type Companions, readCompanions } from "./companions.ts";
 
 /** What weights can be saved as. */
 export type SaveDType = "f32" | "bf16" | "f16";
 
 /** How saveModel writes a model folder. */
 export interface SaveModelOptions {
-  /** the Hugging Face folder that the model came from: config, tokenizer and template are copied */
-  readonly from: string;
+  /** the Hugging Face folder that the model came from: config, tokenizer and template are copied. Or their content */
+  readonly from: string | Companions;
   readonly dtype?: SaveDType;
   /** largest size of one file, in bytes; 5 GB by default, as transformers writes */
   readonly shardSize?: number;
@@ -20,16 +21,8 @@ export interface SaveModelOptions {
   readonly format?: LinearFormat;
 }
 
-/** Files that belong to a model beside its weights and config.json; copied where they exist. */
-const companions = [
-  "tokenizer.json",
-  "tokenizer_config.json",
-  "special_tokens_map.json",
-  "generation_config.json",
-  "chat_template.jinja",
-];
-
-const hfNames: { readonly [D in SaveDType]: string } = { f32: "float32", bf16: "bfloat16", f16: "float16" };
+/** What transformers calls them. */
+export const hfDTypes: { readonly [D in SaveDType]: string } = { f32: "float32", bf16: "bfloat16", f16: "float16" };
 
 /** Writes a whole model as a Hugging Face folder: config, weights rounded to `dtype`, tokenizer and template. */
 export async function saveModel(model: CausalLm, folder: string, options: SaveModelOptions): Promise<void> {
@@ -40,17 +33,22 @@ export async function saveModel(model: CausalLm, folder: string, options: SaveMo
   });
   const entries = [...model.parameters()].map(([name, value]) => entry(name, value, dtype));
   await writeShardedSafetensors(folder, [...entries, ...quantized.values()].flat(), shardSize);
-  for (const name of companions) await copyIfPresent(join(from, name), join(folder, name));
-  const config = await readJsonFile(join(from, "config.json"));
-  // transformers 4 reads torch_dtype, transformers 5 dtype
-  const { quantization_config: _, ...plain } = Object(config);
   const linears = new Map([...model.linears()].filter(([path]) => quantized.has(path)));
-  const saved = {
-    ...plain,
-    dtype: hfNames[dtype],
-    torch_dtype: hfNames[dtype],
-    ...(format && linears.size > 0 && { quantization_config: format.config(linears) }),
-  };
+  const quantization = format && linears.size > 0 ? { quantization_config: format.config(linears) } : {};
+  await writeCompanions(folder, typeof from === "string" ? await readCompanions(from) : from, dtype, quantization);
+}
+
+/** Writes what stands beside weights of `dtype`: config.json with `extra` keys in place of a former quantisation, and the tokenizer's files. */
+export async function writeCompanions(
+  folder: string,
+  { config, files }: Companions,
+  dtype: SaveDType,
+  extra: { readonly [key: string]: unknown } = {},
+): Promise<void> {
+  for (const [name, bytes] of files) await writeFileAtomic(join(folder, name), bytes);
+  const { quantization_config: _, ...plain } = config;
+  // transformers 4 reads torch_dtype, transformers 5 dtype
+  const saved = { ...plain, dtype: hfDTypes[dtype], torch_dtype: hfDTypes[dtype], ...extra };
   await writeFileAtomic(join(folder, "config.json"), `${JSON.stringify(saved, null, 2)}\n`);
 }
 
@@ -84,13 +82,4 @@ function entry(name: string, value: Parameter, dtype: SaveDType): WeightEntry {
   };
   if (dtype === "f32") return { name, dtype, shape, data: wide };
   return { name, dtype, shape, data: async () => (dtype === "bf16" ? f32ToBf16 : f32ToF16)(await wide()) };
-}
-
-async function copyIfPresent(from: string, to: string): Promise<void> {
-  await copyFile(from, to).catch((cause: unknown) => {
-    if (cause instanceof Error && "code" in cause && cause.code === "ENOENT") return;
-    throw new FtError("io", `[model] ${from} cannot be copied to ${to}`, "check the disk and its permissions", {
-      cause,
-    });
-  });
 }

@@ -34,7 +34,7 @@ export interface OpenModelOptions {
 }
 
 /** A run's folder in place of what it saved is an easy slip: what it holds under this name is meant. */
-async function savedIn(path: string, name: "adapter" | "model"): Promise<string> {
+export async function savedIn(path: string, name: "adapter" | "model"): Promise<string> {
   const inside = join(path, name);
   return (await exists(join(path, "run.json"))) && (await exists(inside)) ? inside : path;
 }

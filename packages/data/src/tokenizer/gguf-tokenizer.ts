@@ -1,5 +1,5 @@
 import { FtError } from "@ft/tensor";
-import { tokenizerFromJson } from "./json-tokenizer.ts";
+import { type TokenizerSettings, tokenizerFromJson } from "./json-tokenizer.ts";
 import { preTokenization } from "./pre-tokenizers.ts";
 import { mergesFromScores } from "./sentencepiece.ts";
 import type { Tokenizer } from "./tokenizer.ts";
@@ -18,6 +18,15 @@ const advice = "use another GGUF file of the model, or its Hugging Face folder";
  * @throws FtError "missing" or "format" naming the key; "unsupported" for another model or pre-tokenizer
  */
 export function tokenizerFromGguf(metadata: ReadonlyMap<string, unknown>): Tokenizer {
+  const { json, settings } = ggufTokenizerParts(metadata);
+  return tokenizerFromJson(json, settings);
+}
+
+/** The same, apart: what tokenizer.json would say, and what would stand beside it. */
+export function ggufTokenizerParts(metadata: ReadonlyMap<string, unknown>): {
+  readonly json: Readonly<Record<string, unknown>>;
+  readonly settings: TokenizerSettings & { readonly addsBos: boolean; readonly stopIds: readonly number[] };
+} {
   const read = new Reader(metadata);
   const model = read.text("model");
   if (model === undefined) {
@@ -57,16 +66,16 @@ export function tokenizerFromGguf(metadata: ReadonlyMap<string, unknown>): Token
   }
   const stopIds = [ids.get("eot"), ids.get("eom")].filter((id) => id !== undefined);
   const chatTemplate = metadata.get("tokenizer.chat_template");
-  return tokenizerFromJson(
-    { ...json, added_tokens: addedTokens(tokens, types, new Set(ids.values())) },
-    {
+  return {
+    json: { ...json, added_tokens: addedTokens(tokens, types, new Set(ids.values())) },
+    settings: {
       name: "GGUF metadata",
       specialTokens,
       stopIds,
       addsBos: ids.has("bos") && (read.flag("add_bos_token") ?? model === "llama"),
       ...(typeof chatTemplate === "string" ? { chatTemplate } : {}),
     },
-  );
+  };
 }
 
 function addedTokens(tokens: readonly string[], types: ArrayLike<number> | undefined, named: Set<number>): unknown[] {

@@ -110,7 +110,18 @@ export class Llama implements CausalLm {
   }
 
   logits(batch: Batch): Tensor<WideDType, readonly ["batch", "seq", "vocab"]> {
-    return scope(() => widened(linear(this.#hidden(batch, false), this.#parts.head).as("batch", "seq", "vocab")));
+    return scope(() => this.#logits(this.#hidden(batch, false)));
+  }
+
+  *logitPieces(batch: Batch, rows: number): Generator<Tensor<WideDType, readonly ["batch", "seq", "vocab"]>> {
+    using hidden = scope(() => this.#hidden(batch, false));
+    const [, seq = 0] = hidden.shape;
+    for (let start = 0; start < seq; start += rows)
+      yield scope(() => this.#logits(slice(hidden, "seq", start, Math.min(seq, start + rows))));
+  }
+
+  #logits(hidden: Hidden): Tensor<WideDType, readonly ["batch", "seq", "vocab"]> {
+    return widened(linear(hidden, this.#parts.head).as("batch", "seq", "vocab"));
   }
 
   createCache(batch: number, capacity: number): KvCache {

@@ -13,9 +13,9 @@ export const projections = [
 
 export type Projection = (typeof projections)[number]["path"];
 
-/** Whether a weight, by its Hugging Face name, is that of a projection. */
-export function isProjection(name: string): boolean {
-  return projections.some(({ path }) => name.endsWith(`.${path}.weight`));
+/** The projection whose weight this is, by its Hugging Face name. */
+export function projectionOf(name: string): Projection | undefined {
+  return projections.find(({ path }) => name.endsWith(`.${path}.weight`))?.path;
 }
 
 /** [out, in] of a projection. */

@@ -2,7 +2,7 @@ import type { LinearFormat } from "@ft/nn";
 import { type DataOf, type FloatDType, FtError } from "@ft/tensor";
 import type { WeightSource } from "@ft/weights";
 import type { LlamaConfig } from "../config/llama-config.ts";
-import { ggufName, isProjection, parameterShapes } from "./names.ts";
+import { ggufName, parameterShapes, projectionOf } from "./names.ts";
 import { unpermuteRows } from "./unpermute.ts";
 
 const head = "lm_head.weight";
@@ -47,7 +47,7 @@ function quantizedBeside(
   const beside: string[] = [];
   for (const [name, { name: at }] of [...stored, [head, { name: head }] as const]) {
     const own = format.companions(source, at);
-    if (own.length > 0 && !isProjection(name))
+    if (own.length > 0 && projectionOf(name) === undefined)
       throw new FtError(
         "unsupported",
         `[model] ${source.path}: "${at}" is quantised (${own[0]} is there); only projections of blocks are read so`,

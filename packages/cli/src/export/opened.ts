@@ -1,0 +1,77 @@
+import { join } from "node:path";
+import { tokenizerFilesFromGguf } from "@ft/data";
+import { type ExportSource, openExportSource } from "@ft/export";
+import { bitsandbytesFormat } from "@ft/quant-nf4";
+import { type Backend, FtError } from "@ft/tensor";
+import { openGguf, readJsonFile } from "@ft/weights";
+import { type Quantization, quantizationDefaults } from "../config/train-config.ts";
+import { exists } from "../run/exists.ts";
+import { savedIn } from "../run/open-model.ts";
+
+/** Which base an adapter is merged into: the weights as stored, or quantised and decoded as they were in its training. */
+export type MergeBase = "stored" | "quantized";
+
+/** What is exported, and what its training says of it. */
+export interface Opened {
+  readonly model: string;
+  /** the adapter's own folder, where one is merged */
+  readonly adapter: string | undefined;
+  /** how the base was quantised while the adapter was trained; undefined where it was not, or nothing says so */
+  readonly trainedOver: Quantization | undefined;
+  /** The weights, adapter merged; over the base as asked for. The caller disposes it. */
+  source(base: MergeBase): Promise<ExportSource>;
+}
+
+/** Finds what an export is made of: a model, perhaps an adapter or the folder of its run. */
+export async function openForExport(
+  model: string,
+  backend: Backend,
+  {
+    adapter: given,
+    anyBase = false,
+  }: { readonly adapter?: string | undefined; readonly anyBase?: boolean | undefined },
+): Promise<Opened> {
+  const path = await savedIn(model, "model");
+  const adapter = given === undefined ? undefined : await savedIn(given, "adapter");
+  const trainedOver = adapter === undefined ? undefined : await quantizationOfRun(adapter);
+  const files = path.endsWith(".gguf") ? await tokenizerFiles(path) : undefined;
+  return {
+    model: path,
+    adapter,
+    trainedOver,
+    source: (base) => {
+      if (base === "quantized" && trainedOver === undefined)
+        throw new FtError(
+          "config",
+          "--base quantized, and nothing says how the base was quantised",
+          "merge an adapter that lies in the folder of its run, or use --base stored",
+        );
+      const through = base === "quantized" && trainedOver ? { through: formatOf(trainedOver) } : {};
+      return openExportSource(path, {
+        ...{ backend, anyBase, ...through },
+        ...(adapter !== undefined && { adapter }),
+        ...(files && { files }),
+      });
+    },
+  };
+}
+
+export function formatOf(quantization: Quantization): ReturnType<typeof bitsandbytesFormat> {
+  const { type, doubleQuant, blockSize } = { ...quantizationDefaults, ...quantization };
+  return bitsandbytesFormat({ type, doubleQuant, blockSize });
+}
+
+async function tokenizerFiles(path: string): Promise<ReadonlyMap<string, Uint8Array>> {
+  await using source = await openGguf(path);
+  return tokenizerFilesFromGguf(source.metadata);
+}
+
+/** What run.json beside an adapter says. */
+async function quantizationOfRun(adapter: string): Promise<Quantization | undefined> {
+  const file = join(adapter, "..", "run.json");
+  if (!(await exists(file))) return undefined;
+  const { config } = Object(await readJsonFile(file));
+  const { method, quantization } = Object(config);
+  if (method !== "qlora") return undefined;
+  return { ...quantizationDefaults, ...Object(quantization) };
+}

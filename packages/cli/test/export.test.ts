@@ -1,0 +1,130 @@
+import { readdir, readFile, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { expectRefusal, setup } from "./refusal.ts";
+import { ft } from "./run-ft.ts";
+
+const gguf = new URL("../../../tools/goldens/data/llama-gguf/gqa.gguf", import.meta.url).pathname;
+
+/** A run of a few steps over a tiny model. */
+async function trained(...more: readonly string[]) {
+  const at = await setup();
+  const args = ["train", "--model", at.model, "--data", at.data, "--out", at.out, "--max-steps", "3", ...more];
+  const { code, err } = await ft(...args, "--batch-size", "4", "--learning-rate", "0.05");
+  expect(err).not.toMatch(/error/);
+  expect(code).toBe(0);
+  return at;
+}
+
+describe("ft merge", () => {
+  it("writes a folder that answers as base and adapter do, with a card that says so", async () => {
+    const { folder, model, out } = await trained();
+    const merged = join(folder, "merged");
+    const ran = await ft(
+      "merge",
+      "--model",
+      model,
+      "--adapter",
+      out,
+      "--out",
+      merged,
+      "--shard-size",
+      "20kB",
+      "--json",
+    );
+    expect(ran.code, ran.err).toBe(0);
+    const { check, files } = JSON.parse(ran.out);
+    expect(files.length).toBeGreaterThan(1);
+    expect(check.maxKl).toBeLessThan(1e-8);
+    expect(check.sameTop1).toBe(1);
+    const ask = ["generate", "--prompt", "hello", "--max-new-tokens", "12", "--json"];
+    const own = await ft(...ask, "--model", model, "--adapter", out);
+    const theirs = await ft(...ask, "--model", merged);
+    expect(JSON.parse(theirs.out).text).toBe(JSON.parse(own.out).text);
+    const card = await readFile(join(merged, "README.md"), "utf8");
+    expect(card).toMatch(/^---\n/);
+    expect(card).toContain("against base and adapter: KL");
+    expect(card).toContain("| data | rows.json |");
+    expect(card).not.toContain(folder);
+    expect(await readdir(merged)).toEqual(expect.arrayContaining(["config.json", "tokenizer.json", "manifest.json"]));
+  });
+
+  it("measures both bases of a QLoRA adapter, and merges into the one asked for", async () => {
+    const { folder, model, out } = await trained("--method", "qlora");
+    const merge = async (base: string) => {
+      const ran = await ft(
+        "merge",
+        "--model",
+        model,
+        "--adapter",
+        out,
+        "--out",
+        join(folder, base),
+        "--base",
+        base,
+        "--json",
+      );
+      expect(ran.code, ran.err).toBe(0);
+      return JSON.parse(ran.out);
+    };
+    const [stored, quantized] = [await merge("stored"), await merge("quantized")];
+    expect(stored.other.base).toBe("quantized");
+    expect(quantized.check.maxKl).toBeLessThan(1e-8);
+    expect(stored.check.meanKl).toBeGreaterThan(10 * quantized.check.meanKl);
+    // each measured in memory by the one and in its folder by the other
+    expect(stored.other.kl.meanKl).toBeCloseTo(quantized.check.meanKl, 9);
+    expect(quantized.other.kl.meanKl).toBeCloseTo(stored.check.meanKl, 9);
+  });
+
+  it("refuses an adapter of another base, which it names", async () => {
+    const { model, out } = await trained();
+    const other = await trained();
+    const file = join(other.model, "model.safetensors");
+    const bytes = await readFile(file);
+    bytes[bytes.length - 1]! ^= 1; // the last tensor is a norm or not; so flip in every one
+    const length = Number(bytes.readBigUInt64LE(0));
+    const header = JSON.parse(bytes.subarray(8, 8 + length).toString());
+    bytes[8 + length + header["model.norm.weight"].data_offsets[0] + 2]! ^= 1;
+    await writeFile(file, bytes);
+    const at = join(other.folder, "never");
+    const ran = await ft("merge", "--model", other.model, "--adapter", out, "--out", at);
+    expectRefusal(ran, /trained over another base[\s\S]*use it with/, at);
+    expect(ran.err).toContain(model);
+  });
+});
+
+describe("ft export", () => {
+  it("takes a GGUF file to a folder, tokenizer included", async () => {
+    const { folder } = await setup();
+    const out = join(folder, "from-gguf");
+    const ran = await ft("export", "--to", "vllm", "--model", gguf, "--out", out, "--no-check");
+    // the file has no tokenizer, and says so
+    expectRefusal(ran, /tokenizer\.ggml\.model is missing/, out);
+  });
+
+  it("prints the command that serves the folder", async () => {
+    const { folder, model } = await setup();
+    const out = join(folder, "served");
+    const ran = await ft("export", "--to", "vllm", "--model", model, "--out", out);
+    expect(ran.code, ran.err).toBe(0);
+    expect(ran.out).toContain(`vllm serve ${out}`);
+  });
+
+  it("refuses what it cannot do before it begins", async () => {
+    const { folder, model } = await setup();
+    const out = join(folder, "out");
+    const run = (...more: string[]) => ft("export", "--model", model, "--out", out, ...more);
+    expectRefusal(await run("--to", "safetensor"), /did you mean safetensors\?/, out);
+    expectRefusal(await run("--to", "bnb", "--type", "q4"), /--type q4 is none of bnb's/, out);
+    expectRefusal(
+      await run("--to", "safetensors", "--base", "quantized"),
+      /nothing says how the base was quantised/,
+      out,
+    );
+    expectRefusal(await run("--to", "safetensors", "--adapter", join(folder, "none")), /cannot .*none/, out);
+    expectRefusal(await run("--to", "safetensors", "--shard-size", "2"), /give a unit/, out);
+    const taken = await ft("export", "--to", "safetensors", "--model", model, "--out", model);
+    expect(taken.err).toMatch(/exists already/);
+    expect(taken.code).toBe(2);
+  });
+});

@@ -1,0 +1,167 @@
+import { createHash } from "node:crypto";
+import { cp, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { createCpuBackend } from "@ft/backend-cpu";
+import { applyLora, loadAdapter, saveAdapter } from "@ft/lora";
+import { loadModel, loadModelFrom } from "@ft/models";
+import { bitsandbytesFormat } from "@ft/quant-nf4";
+import type { Backend } from "@ft/tensor";
+import { openSafetensors, openWeights, writeSafetensors } from "@ft/weights";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { asWeights, exportSafetensors, logitKl, openExportSource } from "../src/index.ts";
+
+const goldens = fileURLToPath(new URL("../../../tools/goldens/data/", import.meta.url));
+const base = join(goldens, "llama-gqa");
+const prompts = [
+  [1, 5, 9, 33, 2, 71],
+  [4, 4, 90, 12],
+];
+
+let backend: Backend;
+let dir: string;
+beforeAll(async () => {
+  backend = await createCpuBackend();
+  dir = await mkdtemp(join(tmpdir(), "ft-merge-"));
+});
+afterAll(async () => {
+  backend.dispose?.();
+  await rm(dir, { recursive: true, force: true });
+});
+
+async function digests(folder: string): Promise<string[]> {
+  const names = (await readdir(folder)).sort();
+  return Promise.all(
+    names.map(
+      async (name) =>
+        `${name} ${createHash("sha256")
+          .update(await readFile(join(folder, name)))
+          .digest("hex")}`,
+    ),
+  );
+}
+
+describe("exportSafetensors", () => {
+  it("merges an adapter into weights that equal PEFT's to the last bits", async () => {
+    await using source = await openExportSource(base, { backend, adapter: join(base, "adapter") });
+    const out = join(dir, "merged");
+    const made = await exportSafetensors(source, out, { dtype: "f32" });
+    expect(made.files).toEqual(["model.safetensors"]);
+    await using merged = await openSafetensors(join(out, "model.safetensors"));
+    await using golden = await openSafetensors(join(base, "golden.safetensors"));
+    const names = [...golden.tensors.keys()].filter((name) => name.startsWith("merged."));
+    expect(names.length).toBeGreaterThan(10);
+    for (const name of names) {
+      const want = await golden.read(name, "f32");
+      const got = await merged.read(name.slice("merged.".length), "f32");
+      expect(got.length).toBe(want.length);
+      // sums of 4 products in another order: one unit in the last place of numbers below 4
+      for (const [i, value] of want.entries()) expect(Math.abs(got[i]! - value)).toBeLessThan(5e-7);
+    }
+  });
+
+  it("gives logits of base and adapter, in the same bytes every time", async () => {
+    await using source = await openExportSource(base, { backend, adapter: join(base, "adapter") });
+    const [one, two] = [join(dir, "one"), join(dir, "two")];
+    await exportSafetensors(source, one);
+    await exportSafetensors(source, two);
+    expect(await digests(two)).toEqual(await digests(one));
+    using reference = await loadModel(base, { backend });
+    await loadAdapter(reference, join(base, "adapter"));
+    using merged = await loadModel(one, { backend });
+    const { maxKl, sameTop1 } = await logitKl(reference, merged, prompts);
+    // both in f32; KL goes with the square of what rounding moves
+    expect(maxKl).toBeLessThan(1e-9);
+    expect(sameTop1).toBe(1);
+  });
+
+  it("shards, and rounds once to 16 bits", async () => {
+    await using source = await openExportSource(base, { backend });
+    const out = join(dir, "sharded");
+    const { files, bytes } = await exportSafetensors(source, out, { dtype: "bf16", shardSize: 9_000 });
+    expect(files.length).toBeGreaterThan(3);
+    await using sharded = await openWeights(out);
+    await using own = await openWeights(base);
+    let total = 0;
+    for (const [name, { size }] of own.tensors) {
+      expect(await sharded.read(name, "bf16")).toEqual(await own.read(name, "bf16"));
+      total += 2 * size;
+    }
+    expect(bytes).toBe(total);
+    expect(JSON.parse(await readFile(join(out, "config.json"), "utf8"))).toMatchObject({ dtype: "bfloat16" });
+  });
+
+  it("puts the rows of a GGUF file in Hugging Face's order", async () => {
+    const gguf = join(goldens, "llama-gguf", "gqa.gguf");
+    await using source = await openExportSource(gguf, { backend });
+    const { weights, facts } = asWeights(source);
+    using view = await loadModelFrom(weights, facts, { backend });
+    using direct = await loadModel(gguf, { backend });
+    expect((await logitKl(direct, view, prompts)).maxKl).toBe(0);
+    const out = join(dir, "from-gguf");
+    await exportSafetensors(source, out);
+    using written = await loadModel(out, { backend });
+    expect((await logitKl(direct, written, prompts)).maxKl).toBe(0);
+  });
+
+  it("decodes what was quantised, and merges into that", async () => {
+    const through = bitsandbytesFormat();
+    await using source = await openExportSource(base, { backend, adapter: join(base, "adapter"), through });
+    const out = join(dir, "through-nf4");
+    await exportSafetensors(source, out, { dtype: "f32" });
+    using reference = await loadModel(base, { backend, format: bitsandbytesFormat() });
+    await loadAdapter(reference, join(base, "adapter"));
+    using merged = await loadModel(out, { backend });
+    expect((await logitKl(reference, merged, prompts)).maxKl).toBeLessThan(1e-9);
+    // and that is another model than the one merged into the original
+    using original = await loadModel(join(dir, "merged"), { backend });
+    expect((await logitKl(reference, original, prompts)).maxKl).toBeGreaterThan(1e-5);
+  });
+
+  it("refuses a folder that is there, and weights that are not finite, and leaves nothing behind", async () => {
+    const broken = join(dir, "broken");
+    await cp(base, broken, { recursive: true });
+    await using own = await openSafetensors(join(base, "model.safetensors"));
+    const entries = await Promise.all(
+      [...own.tensors].map(async ([name, { shape }]) => {
+        const data = await own.read(name, "f32");
+        if (name.includes("layers.1.mlp.up_proj")) data[7] = Number.NaN;
+        return { name, dtype: "f32" as const, shape, data: () => data };
+      }),
+    );
+    await writeSafetensors(join(broken, "model.safetensors"), entries);
+    await using source = await openExportSource(broken, { backend, adapter: join(base, "adapter") });
+    await expect(exportSafetensors(source, join(dir, "never"))).rejects.toThrow(
+      /layers\.1\.mlp\.up_proj\.weight is NaN/,
+    );
+    await expect(exportSafetensors(source, broken)).rejects.toMatchObject({ code: "exists" });
+    expect((await readdir(dir)).filter((name) => name.includes("never"))).toEqual([]);
+  });
+});
+
+describe("an adapter of another base", () => {
+  it("is refused by the base's fingerprint, which quantising leaves alone", async () => {
+    using model = await loadModel(base, { backend, format: bitsandbytesFormat() });
+    const adapter = applyLora(model, { r: 2 });
+    const folder = join(dir, "own-adapter");
+    await saveAdapter(adapter, folder, "some/base");
+    await using right = await openExportSource(base, { backend, adapter: folder });
+    expect(right.tensors.size).toBeGreaterThan(10);
+    const other = join(dir, "other");
+    await cp(base, other, { recursive: true });
+    await using own = await openSafetensors(join(base, "model.safetensors"));
+    const entries = await Promise.all(
+      [...own.tensors].map(async ([name, { shape }]) => {
+        const data = await own.read(name, "f32");
+        if (name === "model.norm.weight") data[0]! += 0.5;
+        return { name, dtype: "f32" as const, shape, data: () => data };
+      }),
+    );
+    await writeSafetensors(join(other, "model.safetensors"), entries);
+    const wrong = openExportSource(other, { backend, adapter: folder });
+    await expect(wrong).rejects.toThrow(/trained over another base.*some\/base/);
+    await using forced = await openExportSource(other, { backend, adapter: folder, anyBase: true });
+    expect(forced.config.layers).toBe(2);
+  });
+});
