@@ -127,11 +127,11 @@ describe("a quantised folder is refused", () => {
 
 describe("ft export refuses", () => {
   it.each<[string, RegExp]>([
-    ["--to gguf", /there is no export to "gguf"\n {2}use --to bnb/],
+    ["--to pickle", /there is no export to "pickle"\n {2}use --to safetensors, /],
     ["--to bnb --block-size 100", /blockSize is 100\n {2}use one of 32/],
     ["--to bnb --type int8 --block-size 64", /blockSize is given with type int8/],
     ["--to bnb --type int8 --no-double-quant", /--no-double-quant is given with type int8/],
-    ["--to bnb --type nf2", /'nf2' is invalid/],
+    ["--to bnb --type nf2", /--type nf2 is none of bnb.s/],
   ])("%s", async (flags, message) => {
     const { model, folder } = await setup();
     const out = join(folder, "exported");
