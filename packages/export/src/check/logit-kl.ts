@@ -86,7 +86,7 @@ async function taken(x: Tensor<WideDType>): Promise<Wide> {
 }
 
 /** One position's divergence, and whether the first of its largest logits is the same. */
-function rowKl(p: Wide, q: Wide): { kl: number; same: boolean } {
+export function rowKl(p: Wide, q: Wide): { kl: number; same: boolean } {
   const [topP, topQ] = [top(p), top(q)];
   const logP = logSum(p, p[topP]!);
   const shift = logP - logSum(q, q[topQ]!);

@@ -1,0 +1,52 @@
+"""ROUGE of the pairs in data/eval-pairs, and stems, by rouge_score and NLTK.
+
+    python tools/goldens/eval_rouge.py
+
+Writes data/eval-rouge/: scores.json, [precision, recall, fmeasure] of rouge1, rouge2, rouge3, rougeL, rougeLsum of every pair,
+plain and stemmed; stems.json, words with their stems.
+"""
+
+import json
+import random
+import re
+
+from nltk.stem.porter import PorterStemmer
+from rouge_score.rouge_scorer import RougeScorer
+
+from common import fresh_folder, versions
+from eval_pairs import ROOT, load
+
+TYPES = ["rouge1", "rouge2", "rouge3", "rougeL", "rougeLsum"]
+
+
+def words() -> list[str]:
+    """Words of the repository's own texts, with endings that the rules are about, and letters at random."""
+    rng = random.Random(5)
+    text = " ".join(p.read_text(encoding="utf-8") for p in sorted((ROOT / "docs/decisions").glob("*.md")))
+    found = sorted(set(re.findall(r"[a-z]{2,}", text.lower())))
+    ends = "s es ies sses ed eed ied ing ational tional enci anci izer abli bli alli entli eli ousli ization ation ator alism iveness fulness ousness aliti iviti biliti fulli logi icate ative alize iciti ical ful ness al ance ence er ic able ible ant ement ment ent ion sion tion ou ism ate iti ous ive ize e ll y".split()
+    made = {w[: rng.randint(1, 7)] + rng.choice(ends) for w in found for _ in range(6)}
+    odd = {"".join(rng.choice("aeiouybcdflmnrstwxz") for _ in range(rng.randint(1, 9))) for _ in range(6000)}
+    irregular = "sky skies dying lying tying news innings inning outings outing cannings canning howe proceed exceed succeed".split()
+    return sorted(set(found) | made | odd | set(irregular))
+
+
+def main() -> None:
+    folder = fresh_folder("eval-rouge")
+    pairs = load()["pairs"]
+    scores = {}
+    for name, stemmed in (("plain", False), ("stemmed", True)):
+        scorer = RougeScorer(TYPES, use_stemmer=stemmed)
+        scores[name] = [
+            [[*score[t]] for t in TYPES] for prediction, references in pairs
+            for score in [scorer.score_multi(references, prediction)]
+        ]
+    body = {"versions": versions("rouge-score", "nltk"), "types": TYPES, **scores}
+    (folder / "scores.json").write_text(json.dumps(body) + "\n")
+    stemmer = PorterStemmer()
+    stems = {w: stemmer.stem(w) for w in words()}
+    (folder / "stems.json").write_text(json.dumps(stems, separators=(",", ":")) + "\n")
+    print(len(pairs), len(stems))
+
+
+main()
