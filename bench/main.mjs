@@ -1,9 +1,11 @@
-// npm run bench -- [gemm | nf4 | train | decode | memory | wasm | startup | all | full] [--threads N] [--python PATH] [--steps N] [--best] [--profile]
+// npm run bench -- [gemm | nf4 | train | decode | memory | wasm | startup | eval-bleu | eval-rouge | all | full] [--threads N] [--python PATH] [--steps N] [--best] [--profile]
 // npm run bench -- cuda [ROW...] [--python PATH] [--profile] [--together] [--only ft | peer] [--budget SECONDS]
 import { availableParallelism } from "node:os";
 import { parseArgs } from "node:util";
 import { cudaRace } from "./cuda/race.mjs";
 import { decodeRace } from "./decode/race.mjs";
+import { evalBleuRace } from "./eval-bleu/race.mjs";
+import { evalRougeRace } from "./eval-rouge/race.mjs";
 import { fullRace } from "./full/race.mjs";
 import { gemmRace } from "./gemm/race.mjs";
 import { wasmRace } from "./gemm/wasm.mjs";
@@ -20,6 +22,8 @@ const races = {
   memory: memoryRace,
   wasm: wasmRace,
   startup: startupRace,
+  "eval-bleu": evalBleuRace,
+  "eval-rouge": evalRougeRace,
 };
 // Needs 16 GB of memory and 40 GB of disk: only when it is asked for.
 const large = { full: fullRace };

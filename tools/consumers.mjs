@@ -18,10 +18,18 @@ const binary = {
   "darwin-arm64": "mac-arm64-metal",
   "darwin-x64": "mac-x64",
 };
-const platform = binary[`${process.platform}-${process.arch}`];
+const machine = `${process.platform}-${process.arch}`;
+const platform = binary[machine];
 const wanted = [
   ...Object.entries(dependencies).map(([name, version]) => `${name}@${version}`),
-  ...(platform === undefined ? [] : [`@node-llama-cpp/${platform}@${dependencies["node-llama-cpp"]}`]),
+  ...(platform === undefined
+    ? []
+    : [
+        `@node-llama-cpp/${platform}@${dependencies["node-llama-cpp"]}`,
+        // transformers.js does not start without its image library
+        `@img/sharp-${machine}@${dependencies.sharp}`,
+        `@img/sharp-libvips-${machine}@1.3.4`,
+      ]),
 ];
 const { status } = spawnSync(
   "npm",

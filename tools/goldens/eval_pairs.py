@@ -24,7 +24,8 @@ def load() -> dict:
 
 def sources() -> tuple[list[dict], list[str]]:
     rows = json.loads((ROOT / "examples/quickstart/data/train.json").read_text(encoding="utf-8"))
-    pages = sorted((ROOT / "docs/decisions").glob("0*.md"))
+    # a page that is added later changes no pair
+    pages = sorted(page for page in (ROOT / "docs/decisions").glob("0*.md") if page.name < "0013")
     lines = [line.strip() for page in pages for line in page.read_text(encoding="utf-8").splitlines()]
     return rows, [line for line in lines if 20 < len(line) < 260]
 
@@ -89,7 +90,7 @@ def edge_cases() -> list[tuple[str, list[str]]]:
         ("&quot;a&quot; &amp; &lt;b&gt; &amp;quot;", ['"a" & <b> "']),
         ("a <skipped> b<skip", ["a b < skip"]),
         ("a hyphen-\nated line\nbreak-\n", ["a hyphenated line break-"]),
-        ("trailing  \n\r\n", ["trailing"]),
+        ("  .5 trailing  \n\r\n", [".5 trailing"]),
         ("tab\tand\vvertical\fform", ["tab and vertical form"]),
         ("nul\x00in\x01side\x7f it", ["nul in side it"]),
         ("\u200fשלום \u202eעולם", ["שלום עולם"]),

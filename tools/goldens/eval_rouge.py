@@ -3,7 +3,8 @@
     python tools/goldens/eval_rouge.py
 
 Writes data/eval-rouge/: scores.json, [precision, recall, fmeasure] of rouge1, rouge2, rouge3, rougeL, rougeLsum of every pair,
-plain and stemmed; stems.json, words with their stems.
+plain and stemmed; lines.json, the same of texts of several lines: `groups` has for each the pairs whose predictions, and whose
+first references, make up its lines; stems.json, words with their stems.
 """
 
 import json
@@ -31,6 +32,19 @@ def words() -> list[str]:
     return sorted(set(found) | made | odd | set(irregular))
 
 
+def line_groups(pairs: list) -> list[tuple[list[int], list[int]]]:
+    """Which pairs' texts make up the lines of a prediction and of its reference: some in another order, missing or twice."""
+    rng = random.Random(9)
+    usual = [i for i, (prediction, references) in enumerate(pairs) if max(len(prediction), len(references[0])) < 400]
+    groups = []
+    for lines in [rng.randint(1, 9) for _ in range(200)] + [150, 250]:
+        wanted = [rng.choice(usual) for _ in range(lines)]
+        found = [i for i in wanted if rng.random() < 0.8] + [rng.choice(usual) for _ in range(rng.randint(0, 2))]
+        rng.shuffle(found)
+        groups.append((found, wanted))
+    return groups
+
+
 def main() -> None:
     folder = fresh_folder("eval-rouge")
     pairs = load()["pairs"]
@@ -43,6 +57,16 @@ def main() -> None:
         ]
     body = {"versions": versions("rouge-score", "nltk"), "types": TYPES, **scores}
     (folder / "scores.json").write_text(json.dumps(body) + "\n")
+    groups = line_groups(pairs)
+    lines = {"types": TYPES, "groups": groups}
+    for name, stemmed in (("plain", False), ("stemmed", True)):
+        scorer = RougeScorer(TYPES, use_stemmer=stemmed)
+        found = [
+            scorer.score("\n".join(pairs[i][1][0] for i in wanted), "\n".join(pairs[i][0] for i in predicted))
+            for predicted, wanted in groups
+        ]
+        lines[name] = [[[*score[t]] for t in TYPES] for score in found]
+    (folder / "lines.json").write_text(json.dumps(lines, separators=(",", ":")) + "\n")
     stemmer = PorterStemmer()
     stems = {w: stemmer.stem(w) for w in words()}
     (folder / "stems.json").write_text(json.dumps(stems, separators=(",", ":")) + "\n")

@@ -4,8 +4,8 @@
     python tools/goldens/gguf_quants.py
 
 Writes to data/gguf-quants/:
-  tiny.gguf      metadata of every value type; tensors of F32, F16, BF16, Q8_0, Q4_0 and Q4_1, quantised from normal numbers,
-                 and blocks of random bits under scales of every kind (negative, subnormal, zero, the largest)
+  tiny.gguf      metadata of every value type; tensors of F32, F16, BF16 and the block formats, quantised from normal numbers
+                 (those of 32 values), and of random bits under scales of every kind (negative, subnormal, zero, the largest)
   values.f32     all tensors through gguf.quants.dequantize, as float32, one after another
   expected.json  metadata, and per tensor type, shape and place in values.f32; block sizes of all types
 """
@@ -73,12 +73,12 @@ def add(name: str, raw: np.ndarray, kind: GGMLQuantizationType) -> None:
     start += wide.size
 
 
-def random_blocks(rows: int, blocks: int, kind: GGMLQuantizationType, scales: int) -> np.ndarray:
+def random_blocks(rows: int, blocks: int, kind: GGMLQuantizationType, scales: int, at: int = 0) -> np.ndarray:
     size = GGML_QUANT_SIZES[kind][1]
     raw = random.integers(0, 256, (rows, blocks, size), dtype=np.uint8)
     special = np.array([1.0, -1.0, 0.0, -0.0, 65504.0, -65504.0, 6e-8, -6e-8, 6e-5, 0.1], dtype=np.float16)
     picks = special[random.integers(0, len(special), (rows, blocks, scales))]
-    raw[:, :, : 2 * scales] = picks.view(np.uint8).reshape(rows, blocks, 2 * scales)
+    raw[:, :, at : at + 2 * scales] = picks.view(np.uint8).reshape(rows, blocks, 2 * scales)
     return raw.reshape(rows, blocks * size)
 
 
@@ -88,11 +88,13 @@ add("f32.weight", normal(3, 5), T.F32)
 add("f16.weight", normal(4, 6).astype(np.float16), T.F16)
 add("bf16.weight", gguf.quants.quantize(normal(2, 3, 8), T.BF16), T.BF16)
 add("norm.weight", normal(7), T.F32)
-for kind, scales in ((T.Q8_0, 1), (T.Q4_0, 1), (T.Q4_1, 2)):
+for kind, scales in ((T.Q8_0, 1), (T.Q4_0, 1), (T.Q4_1, 2), (T.Q5_0, 1), (T.Q5_1, 2)):
     lower = kind.name.lower()
     add(f"{lower}.weight", gguf.quants.quantize(normal(6, 96) * 0.02, kind), kind)
     add(f"{lower}.3d.weight", gguf.quants.quantize(normal(2, 3, 32), kind), kind)
     add(f"{lower}.bits.weight", random_blocks(5, 4, kind, scales), kind)
+for kind, scales, at in ((T.Q2_K, 2, 80), (T.Q3_K, 1, 108), (T.Q4_K, 2, 0), (T.Q5_K, 2, 0), (T.Q6_K, 1, 208)):
+    add(f"{kind.name.lower()}.bits.weight", random_blocks(3, 2, kind, scales, at), kind)
 
 writer.write_header_to_file()
 writer.write_kv_data_to_file()

@@ -148,6 +148,17 @@ async function buildProgram(
     );
 
   program
+    .command("report")
+    .description("one page of a run: curves, memory, rows, metrics, answers")
+    .argument("<run>", "the folder of a run")
+    .option("--eval <folder>", "an evaluation to show with it (default: the run's own)")
+    .option("--out <file>", "where to write it (default: report.html in the run)")
+    .option("--json", "one JSON document on stdout")
+    .action((run: string, flags) =>
+      choose(async (io) => (await import("./commands/report.ts")).reportCommand(run, flags, io)),
+    );
+
+  program
     .command("doctor")
     .description("what this machine can compute on, what is missing, and how to get it")
     .option("--json", "one JSON document on stdout")

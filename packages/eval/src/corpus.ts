@@ -1,5 +1,5 @@
 import { FtError } from "@ft/tensor";
-import type { Metric } from "./metric.ts";
+import type { Metric, Scoring } from "./metric.ts";
 
 /**
  * The statistics of each pair, [pair][statistic]: what intervals and paired tests resample.
@@ -29,7 +29,7 @@ export function corpusScore<Result>(
 }
 
 /** The score of rows of statistics. Errors: "input" where there are none. */
-export function scoreOf<Result>(metric: Metric<Result>, rows: readonly (readonly number[])[]): Result {
+export function scoreOf<Result>(metric: Scoring<Result>, rows: readonly (readonly number[])[]): Result {
   const [first] = rows;
   if (first === undefined)
     throw new FtError("input", `[${metric.name}] there are no pairs`, "add at least one prediction with references");

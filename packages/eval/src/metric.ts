@@ -1,18 +1,23 @@
 import { FtError } from "@ft/tensor";
 
-/**
- * A metric over a corpus of pairs: what one pair contributes is a row of numbers, rows add up, and the score is made of their
- * sums. So a metric streams, merges across workers, and can be resampled without looking at a text twice.
- */
-export interface Metric<Result> {
+/** A score that is made of sums: of rows of numbers, one row for each of what is measured. */
+export interface Scoring<Result> {
   /** as tables and files name it: "bleu" */
   readonly name: string;
-  /** What one pair adds, always the same number of numbers. Errors: "input" where there are no references. */
-  statistics(prediction: string, references: readonly string[]): readonly number[];
   /** The score of `pairs` pairs whose statistics add up to `sums`. */
   score(sums: ArrayLike<number>, pairs: number): Result;
-  /** The one number of a result that tables, intervals and tests compare; higher is better. */
+  /** The one number of a result that tables, intervals and tests compare. */
   value(result: Result): number;
+}
+
+/**
+ * A metric over a corpus of pairs: what one pair contributes is a row of numbers, rows add up, and the score is made of their
+ * sums. So a metric streams, merges across workers, and can be resampled without looking at a text twice. A higher value is
+ * better.
+ */
+export interface Metric<Result> extends Scoring<Result> {
+  /** What one pair adds, always the same number of numbers. Errors: "input" where there are no references. */
+  statistics(prediction: string, references: readonly string[]): readonly number[];
 }
 
 /** What a metric has seen: plain numbers, which can be sent to another process and added there. */

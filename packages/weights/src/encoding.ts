@@ -1,5 +1,15 @@
 import { bf16ToF32, type DType, f16ToF32 } from "@ft/tensor";
-import { dequantizeQ4_0, dequantizeQ4_1, dequantizeQ8_0 } from "./dequantize.ts";
+import type { BlockFormat } from "./gguf-blocks/block-format.ts";
+import { q2_k } from "./gguf-blocks/q2_k.ts";
+import { q3_k } from "./gguf-blocks/q3_k.ts";
+import { q4_0 } from "./gguf-blocks/q4_0.ts";
+import { q4_1 } from "./gguf-blocks/q4_1.ts";
+import { q4_k } from "./gguf-blocks/q4_k.ts";
+import { q5_0 } from "./gguf-blocks/q5_0.ts";
+import { q5_1 } from "./gguf-blocks/q5_1.ts";
+import { q5_k } from "./gguf-blocks/q5_k.ts";
+import { q6_k } from "./gguf-blocks/q6_k.ts";
+import { q8_0 } from "./gguf-blocks/q8_0.ts";
 
 /** Whole numbers as they lie in the file. */
 export type Integers =
@@ -79,6 +89,10 @@ function opaque(name: string, elements: number, bytes: number): Encoding {
   return { name, elements, bytes };
 }
 
+function blocks({ name, id, elements, bytes, dequantize }: BlockFormat): [id: number, encoding: Encoding] {
+  return [id, { name, elements, bytes, host: "f32", floats: dequantize }];
+}
+
 const byName = (all: readonly Encoding[]) => new Map(all.map((s) => [s.name, s]));
 
 /** By the dtype name in a safetensors header. */
@@ -89,20 +103,11 @@ export const safetensorsEncodings: ReadonlyMap<string, Encoding> = byName([
 ]);
 
 /** By the type number in a GGUF tensor record (`ggml_type`). */
-export const ggufEncodings: ReadonlyMap<number, Encoding> = new Map([
+export const ggufEncodings: ReadonlyMap<number, Encoding> = new Map<number, Encoding>([
   [0, f32],
   [1, f16],
-  [2, { name: "Q4_0", elements: 32, bytes: 18, host: "f32", floats: dequantizeQ4_0 }],
-  [3, { name: "Q4_1", elements: 32, bytes: 20, host: "f32", floats: dequantizeQ4_1 }],
-  [6, opaque("Q5_0", 32, 22)],
-  [7, opaque("Q5_1", 32, 24)],
-  [8, { name: "Q8_0", elements: 32, bytes: 34, host: "f32", floats: dequantizeQ8_0 }],
+  ...[q4_0, q4_1, q5_0, q5_1, q8_0, q2_k, q3_k, q4_k, q5_k, q6_k].map(blocks),
   [9, opaque("Q8_1", 32, 40)],
-  [10, opaque("Q2_K", 256, 84)],
-  [11, opaque("Q3_K", 256, 110)],
-  [12, opaque("Q4_K", 256, 144)],
-  [13, opaque("Q5_K", 256, 176)],
-  [14, opaque("Q6_K", 256, 210)],
   [15, opaque("Q8_K", 256, 292)],
   [16, opaque("IQ2_XXS", 256, 66)],
   [17, opaque("IQ2_XS", 256, 74)],

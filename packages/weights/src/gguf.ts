@@ -23,7 +23,8 @@ interface TensorRecord {
 
 /**
  * Opens a GGUF file, version 2 or 3. Shapes come out row-major, outermost axis first: a linear weight is [out, in]. Tensors of type
- * F32, F16, BF16, F64, Q8_0, Q4_0, Q4_1 and whole numbers can be read; files with others open, and say so when one is read.
+ * F32, F16, BF16, F64, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q2_K to Q6_K and whole numbers can be read; files with others (IQ4_XS, …) open,
+ * and say so when one is read.
  * Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md.
  */
 export async function openGguf(path: string): Promise<WeightSource> {

@@ -1,6 +1,8 @@
 export { type Append, streamFileAtomic, writeFileAtomic } from "./atomic.ts";
 export { commitFolder, type Manifest, verifyFolder } from "./commit-folder.ts";
 export { openGguf } from "./gguf.ts";
+export { type GgufType, type GgufTypeName, ggufType } from "./gguf-blocks/gguf-type.ts";
+export { createQuantizer, type Quantizer, type QuantizerOptions } from "./gguf-blocks/quantize-pool.ts";
 export { cachedSnapshot, type Snapshot, type SnapshotFile } from "./hub/cached-snapshot.ts";
 export { isRepoId } from "./hub/repo.ts";
 export type { HubOptions } from "./hub/settings.ts";

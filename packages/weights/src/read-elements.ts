@@ -131,7 +131,7 @@ function checkConversion(name: string, encoding: Encoding, dtype: DType): void {
     "unsupported",
     `${where}, which cannot be read here`,
     encoding.elements > 1
-      ? "convert the model to F16, BF16, Q8_0, Q4_0 or Q4_1 first, for GGUF with llama-quantize"
+      ? "convert the model to F16, BF16, Q8_0 or Q4_K first, for GGUF with llama-quantize"
       : "convert the tensor to F32, BF16 or F16 first",
   );
 }

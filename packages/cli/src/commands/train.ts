@@ -17,15 +17,17 @@ import { forCard, type SettledConfig, settle } from "../config/settle.ts";
 import type { PartialConfig, Quantization } from "../config/train-config.ts";
 import type { Io } from "../io.ts";
 import { describePlanned, planOfRun } from "../plan/planned-run.ts";
+import { reportLog } from "../report/report-log.ts";
 import { closing, describeBackend, openBackend, peakOf } from "../run/open-backend.ts";
 import { openTemplate } from "../run/open-model.ts";
 import { resolveModel } from "../run/resolve-model.ts";
 import { loadBase } from "../train/base.ts";
+import { factsOf } from "../train/facts.ts";
 import { optimizerOf } from "../train/optimizer.ts";
 import { recordOf } from "../train/record.ts";
 import { prepareRows, type TrainingRows } from "../train/rows.ts";
 import { runTraining } from "../train/run.ts";
-import { withSaved } from "../train/saved.ts";
+import { withPeak, withSaved } from "../train/saved.ts";
 import { type Trainables, trainablesOf } from "../train/trainables.ts";
 
 /** `ft train`: rows and a model in, an adapter or a model out. Nothing is written before everything has been checked. */
@@ -57,15 +59,19 @@ export async function trainCommand(
   const record = await recordOf(config, place.exact);
   const { resume, optimizerFolder } = config;
   if (optimizerFolder !== undefined) await makeFolder(optimizerFolder);
-  await using directory = await runDirectory(config.out, { resume, record: { ...record } });
+  const planned = await planOfRun({ config, rows, backend });
   const products = config.compute === "f32" || "card" in backend ? "" : `, products in ${config.compute}`;
   const activations = config.dtype === undefined || config.dtype === "f32" ? "" : `, activations in ${config.dtype}`;
-  describeRun(io, config, rows, trainables, `${describeBackend(backend)}${products}${activations}`);
+  const where = `${describeBackend(backend)}${products}${activations}`;
+  const facts = factsOf(rows, trainables, where, planned);
+  await using directory = await runDirectory(config.out, { resume, record: { ...record, ...facts } });
+  describeRun(io, config, rows, trainables, where);
 
-  const planned = await planOfRun({ config, rows, backend });
   const { checkpoints } = directory;
-  const events = runTraining({ config, record, model, rows, trainables, optimizer, checkpoints, signal });
-  const logs = [metricsLog(config.out), tensorBoardLog(config.out), progressLog({ stream: io.progress })];
+  const run = runTraining({ config, record, model, rows, trainables, optimizer, checkpoints, signal });
+  const events = withPeak(run, () => peakOf(backend));
+  const page = reportLog(config.out, io.note);
+  const logs = [metricsLog(config.out), tensorBoardLog(config.out), progressLog({ stream: io.progress }), page];
   const summary = await follow(watched(events, logs), () => directory.record(), planned);
   if (summary.reason === "aborted") {
     const state = summary.step === 0 ? "nothing was learnt yet" : "a checkpoint is written";

@@ -1,5 +1,4 @@
 import { createPlanBackend, type PlanBackend, type Plannable } from "@ft/backend-plan";
-import type { EncodeStats } from "@ft/data";
 import { loadModelFrom } from "@ft/models";
 import { bytesOf, FtError, memory, type Parameter, readPieces } from "@ft/tensor";
 import { cast } from "@ft/tensor/ops";
@@ -77,7 +76,7 @@ export async function planMemory({ config, model: described, rows, like }: PlanI
     config: { ...config, accumulation, resume: false },
     record: { config, versions: { ft: "", node: "" }, hashes: {} },
     model,
-    rows: { training: repeated(rows), heldOut: undefined, stats: noRows, heldOutStats: undefined, maxLength: 0 },
+    rows: { training: repeated(rows), heldOut: undefined },
     trainables,
     optimizer: optimizerOf(config),
     checkpoints: "",
@@ -136,8 +135,6 @@ export async function planMemory({ config, model: described, rows, like }: PlanI
     steps: stepsOf(config, rows),
   };
 }
-
-const noRows: EncodeStats = { examples: 0, tokens: 0, targetTokens: 0, truncated: 0, cutTokens: 0, dropped: 0 };
 
 function stepsOf({ maxSteps, epochs, accumulation }: SettledConfig, { perEpoch }: PlannedRows): number | undefined {
   if (perEpoch === undefined) return maxSteps;

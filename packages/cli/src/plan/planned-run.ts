@@ -4,10 +4,18 @@ import type { SettledConfig } from "../config/settle.ts";
 import { type OpenBackend, plannable } from "../run/open-backend.ts";
 import type { TrainingRows } from "../train/rows.ts";
 import { describeModel } from "./described-model.ts";
-import { largestMoment } from "./estimate.ts";
+import { largestMoment, rowsOf } from "./estimate.ts";
 import { planMemory } from "./plan-memory.ts";
 import { measuredRows } from "./planned-batches.ts";
 import { size } from "./sizes.ts";
+
+/** A planned peak, and what a step holds. */
+export interface PlannedMemory extends PeakMemory {
+  /** when the most is held */
+  readonly moment: "loading" | "a step" | "saving";
+  /** bytes of what a step holds, by name */
+  readonly parts: readonly { readonly name: string; readonly bytes: number }[];
+}
 
 /** Planned and measured peaks of a run; planned is undefined where there is no plan of such a model. */
 export interface ComparedMemory {
@@ -24,15 +32,20 @@ export async function planOfRun({
   readonly config: SettledConfig;
   readonly rows: TrainingRows;
   readonly backend: OpenBackend;
-}): Promise<PeakMemory | undefined> {
+}): Promise<PlannedMemory | undefined> {
   try {
     const model = await describeModel(config.model);
     const like = await plannable(backend);
     const plan = await planMemory({ config, model, rows: measuredRows(rows.training), like });
     // what the driver takes for itself is neither planned nor measured
-    if ("card" in backend) return { tensors: plan.tensors, resident: largestMoment(plan).bytes };
     const { rss, arrayBuffers } = process.memoryUsage();
-    return { tensors: plan.tensors, resident: rss - arrayBuffers + largestMoment(plan).bytes };
+    const runtime = "card" in backend ? 0 : rss - arrayBuffers;
+    const { name: moment, bytes } = largestMoment(plan);
+    const placement = config.optimizerPlacement;
+    const parts = rowsOf(plan, runtime, placement, { name: "card" in backend ? "cuda" : "cpu", runtimeNote: "" })
+      .filter((part) => part.bytes > 0 && !part.note.endsWith("not part of the sum"))
+      .map((part) => ({ name: part.name, bytes: part.bytes }));
+    return { tensors: plan.tensors, resident: runtime + bytes, moment, parts };
   } catch (error) {
     if (FtError.is(error)) return undefined;
     throw error;

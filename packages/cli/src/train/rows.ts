@@ -9,6 +9,7 @@ import {
   type Tokenizer,
 } from "@ft/data";
 import type { SettledConfig } from "../config/settle.ts";
+import { type LengthHistogram, lengthHistogram } from "./facts.ts";
 
 /** The rows of a run as micro-batches: those to train on, and those held out, if any. */
 export interface TrainingRows {
@@ -16,6 +17,8 @@ export interface TrainingRows {
   readonly heldOut: Batches | undefined;
   readonly stats: EncodeStats;
   readonly heldOutStats: EncodeStats | undefined;
+  readonly lengths: LengthHistogram;
+  readonly heldOutLengths: LengthHistogram | undefined;
   /** longest row, in tokens */
   readonly maxLength: number;
 }
@@ -42,6 +45,8 @@ export async function prepareRows(
     heldOut: heldOut && batches({ examples: heldOut.examples, seed, maxLength, packing, shuffle: false, ...size }),
     stats: training.stats,
     heldOutStats: heldOut?.stats,
+    lengths: lengthHistogram(training.examples),
+    heldOutLengths: heldOut && lengthHistogram(heldOut.examples),
     maxLength,
   };
 }

@@ -12,7 +12,7 @@ export interface RunParts {
   readonly config: SettledConfig;
   readonly record: RunRecord;
   readonly model: Llama;
-  readonly rows: TrainingRows;
+  readonly rows: Pick<TrainingRows, "training" | "heldOut">;
   readonly trainables: Trainables;
   readonly optimizer: AnyOptimizer;
   readonly checkpoints: string;

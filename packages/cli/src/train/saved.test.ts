@@ -2,7 +2,7 @@ import { FtError } from "@ft/tensor";
 import type { TrainEvent } from "@ft/trainer";
 import { describe, expect, it } from "vitest";
 import { describeError, exitCode } from "../errors.ts";
-import { withSaved } from "./saved.ts";
+import { withPeak, withSaved } from "./saved.ts";
 
 const lost = new FtError("backend", "[cuda] CUDA_ERROR_UNKNOWN (999): the card was lost", "look at nvidia-smi");
 
@@ -42,4 +42,17 @@ describe("withSaved", () => {
 it("an error under which giving things back failed as well is told by its first part", () => {
   const both = Object.assign(new Error("disposing failed"), { name: "SuppressedError", suppressed: lost });
   expect([exitCode(both), describeError(both)]).toEqual([2, expect.stringContaining("the card was lost")]);
+});
+
+it("withPeak: the end has what the backend says of memory at that moment, other events are as they were", async () => {
+  const step = { type: "checkpoint", step: 2, path: "x", best: false } as const;
+  let held = 1;
+  async function* events(): AsyncGenerator<TrainEvent, void, undefined> {
+    yield step;
+    held = 7;
+    yield { type: "end", step: 2, reason: "finished", memory: { tensors: 1, resident: 1 } };
+  }
+  const seen: TrainEvent[] = [];
+  for await (const event of withPeak(events(), () => ({ tensors: held, resident: 2 * held }))) seen.push(event);
+  expect(seen).toEqual([step, { type: "end", step: 2, reason: "finished", memory: { tensors: 7, resident: 14 } }]);
 });

@@ -32,3 +32,11 @@ export async function* withSaved(
     throw new FtError("backend", `after step ${step}: ${what}${plan}`, `${error.hint}; ${rest}`, { cause: error });
   }
 }
+
+/** The same events; what the last one says of memory is what the backend says, which on a card is what is held there. */
+export async function* withPeak(
+  events: AsyncGenerator<TrainEvent, void, undefined>,
+  peak: () => PeakMemory,
+): AsyncGenerator<TrainEvent, void, undefined> {
+  for await (const event of events) yield event.type === "end" ? { ...event, memory: peak() } : event;
+}

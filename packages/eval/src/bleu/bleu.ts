@@ -34,8 +34,12 @@ export interface BleuResult extends BleuScore {
 export function bleu(options: BleuOptions = {}): Metric<BleuResult> {
   const { tokenizer: named = "13a", smoothing = "exp", effectiveOrder = false, lowercase = false } = options;
   const { maxOrder = 4, smoothValue = smoothValues[smoothing] ?? 0 } = options;
+  check(
+    typeof named !== "string" || Object.hasOwn(tokenizers, named),
+    `there is no tokenizer ${named}`,
+    `take one of ${Object.keys(tokenizers).join(", ")}`,
+  );
   const tokenizer = typeof named === "string" ? tokenizers[named] : named;
-  check(tokenizer !== undefined, `there is no tokenizer ${named}`, `take one of ${Object.keys(tokenizers).join(", ")}`);
   check(
     Object.hasOwn(smoothValues, smoothing),
     `there is no smoothing ${smoothing}`,

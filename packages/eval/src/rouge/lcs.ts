@@ -1,27 +1,15 @@
-/** Length of the longest common subsequence of two lists of numbers below 2^31, 32 steps of the table at once (Hyyrö 2004). */
+/**
+ * Length of the longest common subsequence of two lists of numbers, 32 rows of the table at once (Hyyrö 2004).
+ */
 export function lcsLength(a: Int32Array, b: Int32Array): number {
-  const width = Math.ceil(a.length / 32);
-  const places = new Map<number, Uint32Array>();
-  for (const [i, token] of a.entries()) {
-    const mask = places.get(token) ?? new Uint32Array(width);
-    places.set(token, mask);
-    mask[i >>> 5]! |= 1 << (i & 31);
-  }
-  const open = new Uint32Array(width).fill(0xffffffff);
+  const places = placesOf(a);
+  const column = new Int32Array(Math.ceil(a.length / 32)).fill(-1);
   for (const token of b) {
     const mask = places.get(token);
-    if (mask === undefined) continue;
-    let carry = 0;
-    for (let w = 0; w < width; w++) {
-      const v = open[w]!;
-      const matched = (v & mask[w]!) >>> 0;
-      const sum = v + matched + carry;
-      carry = sum > 0xffffffff ? 1 : 0;
-      open[w] = (sum | (v & ~matched)) >>> 0;
-    }
+    if (mask !== undefined) advance(column, mask, column);
   }
   let length = 0;
-  for (let i = 0; i < a.length; i++) if ((open[i >>> 5]! & (1 << (i & 31))) === 0) length++;
+  for (let i = 0; i < a.length; i++) if (grows(column, i)) length++;
   return length;
 }
 
@@ -30,24 +18,59 @@ export function lcsLength(a: Int32Array, b: Int32Array): number {
  * table, since the union over sentences depends on which.
  */
 export function lcsPlaces(a: Int32Array, b: Int32Array): number[] {
-  const [rows, columns] = [a.length, b.length];
-  const stride = columns + 1;
-  const table = new Uint32Array((rows + 1) * stride);
-  for (let i = 1; i <= rows; i++) {
-    const token = a[i - 1];
-    const row = i * stride;
-    for (let j = 1; j <= columns; j++) {
-      const up = table[row - stride + j]!;
-      const left = table[row + j - 1]!;
-      table[row + j] = token === b[j - 1] ? table[row - stride + j - 1]! + 1 : Math.max(up, left);
+  const masks = placesOf(a);
+  let column = new Int32Array(Math.ceil(a.length / 32)).fill(-1);
+  // columns[j] of the table for the first j + 1 tokens of b; one without a match is that before it
+  const columns: Int32Array[] = [];
+  for (const token of b) {
+    const mask = masks.get(token);
+    if (mask !== undefined) {
+      const next = new Int32Array(column.length);
+      advance(column, mask, next);
+      column = next;
     }
+    columns.push(column);
   }
   const places: number[] = [];
-  let [i, j] = [rows, columns];
-  while (i > 0 && j > 0) {
-    if (a[i - 1] === b[j - 1]) places.push(--i, --j);
-    else if (table[i * stride + j - 1]! > table[(i - 1) * stride + j]!) j--;
+  let [i, j] = [a.length - 1, b.length - 1];
+  while (i >= 0 && j >= 0) {
+    if (a[i] === b[j]) {
+      places.push(i--);
+      j--;
+    } else if (grows(columns[j]!, i))
+      j--; // the row adds one here without a match, so the column before has it already: left is more than up
     else i--;
   }
-  return places.filter((_, at) => at % 2 === 0);
+  return places;
+}
+
+/** For each token the rows of the table where it stands, a bit a row. */
+function placesOf(a: Int32Array): ReadonlyMap<number, Int32Array> {
+  const masks = new Map<number, Int32Array>();
+  for (let i = 0; i < a.length; i++) {
+    let mask = masks.get(a[i]!);
+    if (mask === undefined) {
+      mask = new Int32Array(Math.ceil(a.length / 32));
+      masks.set(a[i]!, mask);
+    }
+    mask[i >>> 5]! |= 1 << (i & 31);
+  }
+  return masks;
+}
+
+/** The next column of the table; a cleared bit is a row whose length is one more than that of the row above. */
+function advance(column: Int32Array, mask: Int32Array, next: Int32Array): void {
+  let carry = 0;
+  for (let w = 0; w < column.length; w++) {
+    const open = column[w]!;
+    const matched = open & mask[w]!;
+    const sum = (open + matched + carry) | 0;
+    // a bit is carried out where both have the highest, or one has it and the sum has not; `matched` is part of `open`
+    carry = (matched | (open & ~sum)) >>> 31;
+    next[w] = sum | (open & ~matched);
+  }
+}
+
+function grows(column: Int32Array, row: number): boolean {
+  return (column[row >>> 5]! & (1 << (row & 31))) === 0;
 }

@@ -33,6 +33,22 @@ describe("rouge", () => {
       expect(all.result().get(type)?.fmeasure).toBeCloseTo(sums[3 * at + 2]! / pairs.length, 12);
   });
 
+  it.each(["plain", "stemmed"] as const)("equals rouge_score for texts of 1 to 250 lines, %s", async (name) => {
+    type Lines = typeof expected & { groups: [number[], number[]][] };
+    const lines: Lines = await json("eval-rouge/lines.json");
+    const metric = rouge({ types: lines.types, stemmer: name === "stemmed" });
+    const found = lines.groups.map(([predicted, wanted]) => {
+      const prediction = predicted.map((i) => pairs[i]![0]).join("\n");
+      return metric.statistics(prediction, [wanted.map((i) => pairs[i]![1][0]).join("\n")]);
+    });
+    expect(found.length).toBeGreaterThan(200);
+    const differences = found.map((row, i) =>
+      Math.max(...row.map((value, j) => Math.abs(value - lines[name][i]!.flat()[j]!))),
+    );
+    // the same divisions of the same counts
+    expect(Math.max(...differences)).toBeLessThan(1e-12);
+  });
+
   it("merges what two workers have seen", () => {
     const metric = rouge();
     const [whole, one, two] = [accumulate(metric), accumulate(metric), accumulate(metric)];
@@ -63,19 +79,46 @@ describe("rouge", () => {
 });
 
 describe("longest common subsequences", () => {
-  it("are as long by bits as by the table, across words of 32", () => {
-    let seed = 7;
-    const random = (): number => {
-      seed = (Math.imul(seed, 1103515245) + 12345) >>> 0;
-      return seed / 2 ** 32;
-    };
-    for (let round = 0; round < 200; round++) {
-      const list = () => Int32Array.from({ length: Math.floor(100 * random()) }, () => Math.floor(6 * random()));
-      const [a, b] = [list(), list()];
-      expect(lcsLength(a, b)).toBe(lcsPlaces(a, b).length);
+  let seed = 7;
+  const below = (n: number): number => {
+    seed = (Math.imul(seed, 1103515245) + 12345) >>> 0;
+    return Math.floor((n * seed) / 2 ** 32);
+  };
+  const list = (length: number, words: number) => Int32Array.from({ length }, () => below(words));
+
+  it("are those of the table, which one of several too, across words of 32", () => {
+    for (let round = 0; round < 400; round++) {
+      const words = 1 + below(12);
+      const [a, b] = [list(below(110), words), list(below(110), words)];
+      expect(lcsPlaces(a, b)).toEqual(placesByTable(a, b));
+      expect(lcsLength(a, b)).toBe(placesByTable(a, b).length);
     }
   });
+
+  it("are those of the table where hardly a word matches, and of lists of many thousands", () => {
+    const [a, b] = [list(3000, 2500), list(2777, 2500)];
+    expect(lcsPlaces(a, b)).toEqual(placesByTable(a, b));
+    const long = list(20_000, 900);
+    expect(lcsPlaces(long, long).length).toBe(20_000);
+  });
 });
+
+/** The whole table, read out from its end: a match goes to both, else the larger of left and up, and up where they are equal. */
+function placesByTable(a: Int32Array, b: Int32Array): number[] {
+  const table = Array.from({ length: a.length + 1 }, () => new Uint32Array(b.length + 1));
+  for (let i = 1; i <= a.length; i++)
+    for (let j = 1; j <= b.length; j++)
+      table[i]![j] = a[i - 1] === b[j - 1] ? table[i - 1]![j - 1]! + 1 : Math.max(table[i - 1]![j]!, table[i]![j - 1]!);
+  const places: number[] = [];
+  let [i, j] = [a.length, b.length];
+  while (i > 0 && j > 0)
+    if (a[i - 1] === b[j - 1]) {
+      places.push(--i);
+      j--;
+    } else if (table[i]![j - 1]! > table[i - 1]![j]!) j--;
+    else i--;
+  return places;
+}
 
 const shared = new URL("../../../../../shared/data/eval/rouge/", import.meta.url);
 it.skipIf(!existsSync(shared))("agrees with what ROUGE-1.5.5 measured (needs ../shared)", async () => {

@@ -1,4 +1,4 @@
-import type { Metric } from "../metric.ts";
+import type { Scoring } from "../metric.ts";
 import {
   checkSamples,
   drawPairs,
@@ -25,7 +25,7 @@ export interface ConfidenceInterval {
  * Errors: "input" where there are no rows; "config" for a number of samples that is none.
  */
 export function confidenceInterval<Result>(
-  metric: Metric<Result>,
+  metric: Scoring<Result>,
   rows: StatisticRows,
   options: ResamplingOptions = {},
 ): ConfidenceInterval {

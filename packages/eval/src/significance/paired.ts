@@ -1,4 +1,4 @@
-import type { Metric } from "../metric.ts";
+import type { Scoring } from "../metric.ts";
 import { type ConfidenceInterval, intervalOf } from "./interval.ts";
 import {
   checkPaired,
@@ -36,7 +36,7 @@ export interface PairedBootstrap extends PairedTest {
  * Errors: "input" where these are not as many, or none; "config" for a number of samples that is none.
  */
 export function pairedBootstrap<Result>(
-  metric: Metric<Result>,
+  metric: Scoring<Result>,
   baseline: StatisticRows,
   system: StatisticRows,
   options: ResamplingOptions = {},
@@ -47,7 +47,7 @@ export function pairedBootstrap<Result>(
 
 /** `pairedBootstrap` with given draws. */
 export function bootstrapTest<Result>(
-  metric: Metric<Result>,
+  metric: Scoring<Result>,
   baseline: StatisticRows,
   system: StatisticRows,
   samples: number,
@@ -77,7 +77,7 @@ export function bootstrapTest<Result>(
  * Errors: "input" where these are not as many, or none; "config" for a number of samples that is none.
  */
 export function pairedRandomization<Result>(
-  metric: Metric<Result>,
+  metric: Scoring<Result>,
   baseline: StatisticRows,
   system: StatisticRows,
   options: ResamplingOptions = {},
@@ -93,7 +93,7 @@ export function pairedRandomization<Result>(
 
 /** `pairedRandomization` with given draws: 1 where the first of the shuffled systems has the baseline's answer. */
 export function randomizationTest<Result>(
-  metric: Metric<Result>,
+  metric: Scoring<Result>,
   baseline: StatisticRows,
   system: StatisticRows,
   samples: number,
@@ -116,7 +116,7 @@ export function randomizationTest<Result>(
 }
 
 function scorePair<Result>(
-  metric: Metric<Result>,
+  metric: Scoring<Result>,
   baseline: StatisticRows,
   system: StatisticRows,
 ): Omit<PairedTest, "pValue"> {

@@ -1,6 +1,6 @@
 import { FtError, philox } from "@ft/tensor";
 import { scoreOf } from "../corpus.ts";
-import type { Metric } from "../metric.ts";
+import type { Scoring } from "../metric.ts";
 
 /** Rows of statistics, [pair][statistic], as `corpusStatistics` gives them. */
 export type StatisticRows = readonly (readonly number[])[];
@@ -38,7 +38,7 @@ export function drawSystems(seed: number = defaultSeed): Draw {
 
 /** The metric's number for each sample of as many pairs as there are. */
 export function resampledValues<Result>(
-  metric: Metric<Result>,
+  metric: Scoring<Result>,
   rows: StatisticRows,
   samples: number,
   draw: Draw,
@@ -52,7 +52,7 @@ export function resampledValues<Result>(
 }
 
 /** The metric's number for rows of statistics. */
-export function scoreRows<Result>(metric: Metric<Result>, rows: StatisticRows): number {
+export function scoreRows<Result>(metric: Scoring<Result>, rows: StatisticRows): number {
   return metric.value(scoreOf(metric, rows));
 }
 

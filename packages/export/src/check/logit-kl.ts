@@ -93,7 +93,7 @@ export function rowKl(p: Wide, q: Wide): { kl: number; same: boolean } {
   let kl = 0;
   for (let i = 0; i < p.length; i++) kl += Math.exp(p[i]! - logP) * (p[i]! - q[i]! - shift);
   // what rounding leaves of two equal distributions may lie below zero, a divergence does not
-  return { kl: kl < 0 ? 0 : kl, same: topP === topQ };
+  return { kl: Math.max(0, kl), same: topP === topQ };
 }
 
 function top(x: Wide): number {

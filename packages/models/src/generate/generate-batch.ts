@@ -39,6 +39,8 @@ export async function generateBatch(
 
   let next: readonly (readonly number[])[] = prompts;
   for (let i = 0; rows.some(({ finished }) => !finished); i++) {
+    // a turn of the event loop, so that a signal can arrive while the backend keeps this thread busy
+    await new Promise((resolve) => setImmediate(resolve));
     signal?.throwIfAborted();
     const counts = next.map(({ length }) => length);
     using ids = filled(model.backend, next);

@@ -11,6 +11,7 @@ export const projections = [
   { path: "mlp.down_proj", gguf: "ffn_down" },
 ] as const;
 
+/** One of the seven projections of a block, by its path within it. */
 export type Projection = (typeof projections)[number]["path"];
 
 /** The projection whose weight this is, by its Hugging Face name. */
