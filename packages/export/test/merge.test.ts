@@ -105,6 +105,11 @@ describe("exportSafetensors", () => {
     expect((await logitKl(direct, written, prompts)).maxKl).toBe(0);
   });
 
+  it("refuses a GGUF file whose rotary scaling would be lost", async () => {
+    const gguf = join(goldens, "llama-gguf", "llama3-rope.gguf");
+    await expect(openExportSource(gguf, { backend })).rejects.toThrow(/rope_freqs\.weight.*Hugging Face folder/);
+  });
+
   it("decodes what was quantised, and merges into that", async () => {
     const through = bitsandbytesFormat();
     await using source = await openExportSource(base, { backend, adapter: join(base, "adapter"), through });

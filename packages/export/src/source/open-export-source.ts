@@ -2,7 +2,7 @@ import { loadAdapter } from "@ft/lora";
 import { type Companions, type LlamaConfig, parameterShapes, readCompanions, readModelFacts } from "@ft/models";
 import type { LinearFormat } from "@ft/nn";
 import { bitsandbytesFormat } from "@ft/quant-nf4";
-import type { Backend } from "@ft/tensor";
+import { type Backend, FtError } from "@ft/tensor";
 import { openWeights, type WeightSource } from "@ft/weights";
 import type { ExportSource } from "./export-source.ts";
 import { toHfConfig } from "./hf-config.ts";
@@ -24,13 +24,21 @@ export interface ExportSourceOptions {
 
 /**
  * Opens a Hugging Face folder (floats or bitsandbytes) or a .gguf file for export. Memory: one layer's weight at a time, and the
- * adapter. Errors: as loadModel and loadAdapter give them; "config" for an adapter of another base, which it names.
+ * adapter. Errors: as loadModel and loadAdapter give them; "config" for an adapter of another base, which it names; "unsupported"
+ * for a .gguf file with rope_freqs.weight.
  */
 export async function openExportSource(path: string, options: ExportSourceOptions): Promise<ExportSource> {
   const source = await openWeights(path);
   try {
     const format = options.through ?? bitsandbytesFormat();
     const facts = await readModelFacts(path, source, bitsandbytesFormat());
+    // Llama 3's scaling lies in this tensor as divisors; no config.json can be made of them, and without it the model is another
+    if (source.tensors.has("rope_freqs.weight"))
+      throw new FtError(
+        "unsupported",
+        `[export] ${path} holds its rotary scaling as the tensor rope_freqs.weight, which other formats have no place for`,
+        "export from the Hugging Face folder that the file was made from",
+      );
     const { config, files } = await companionsOf(path, source, facts.config, options);
     const layers = new Layers(source, facts, options.through || facts.quantized ? format : undefined, options.backend);
     await layers.load();
