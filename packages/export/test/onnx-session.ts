@@ -1,3 +1,5 @@
+import { readFile } from "node:fs/promises";
+import { basename } from "node:path";
 import { argmax } from "@ft/models";
 import { loadConsumer } from "./consumers.ts";
 
@@ -19,7 +21,7 @@ interface Session {
 }
 interface Ort {
   readonly Tensor: new (type: string, data: OrtTensor["data"], dims: readonly number[]) => OrtTensor;
-  readonly InferenceSession: { create(path: string, options?: object): Promise<Session> };
+  readonly InferenceSession: { create(model: string | Uint8Array, options: object): Promise<Session> };
 }
 
 /** A decoder in onnxruntime, fed as transformers.js feeds it. */
@@ -37,10 +39,16 @@ export class OnnxDecoder {
   static async open(path: string): Promise<OnnxDecoder> {
     const loaded = await loadConsumer<Ort & { readonly default?: Ort }>("onnxruntime-node");
     const ort = loaded.default ?? loaded;
-    return new OnnxDecoder(
-      ort,
-      await ort.InferenceSession.create(path, { executionProviders: ["cpu"], logSeverityLevel: 3 }),
-    );
+    return new OnnxDecoder(ort, await ort.InferenceSession.create(path, { executionProviders: ["cpu"] }));
+  }
+
+  /** The same in the WebAssembly of browsers, with bytes in place of paths. */
+  static async openWeb(path: string): Promise<OnnxDecoder> {
+    const ort = await loadConsumer<Ort>("onnxruntime-web");
+    const name = basename(path);
+    const externalData = [{ path: `${name}_data`, data: await readFile(`${path}_data`) }];
+    const options = { executionProviders: ["wasm"], externalData };
+    return new OnnxDecoder(ort, await ort.InferenceSession.create(await readFile(path), options));
   }
 
   get inputs(): Session["inputMetadata"] {

@@ -227,6 +227,19 @@ describe.skipIf(!hasConsumer("onnxruntime-node"))("ONNX files in onnxruntime (sk
     });
   });
 
+  const web = it.runIf(hasConsumer("onnxruntime-web"));
+  web.each(onnxTypes)("%s runs in the WebAssembly of browsers", async (type) => {
+    const path = fileOf(await exported(quickstart), type);
+    const prompt = [5, 17, 80, 33, 2, 900, 45];
+    const session = await OnnxDecoder.openWeb(path);
+    const got = floats(await session.start([prompt]));
+    await session.close();
+    const want = await logitsOf(path, prompt);
+    // a number at the edge of two codes of 8 bits falls to either side of it; f16 is f32 there
+    const relative = { fp32: 1e-5, q4: 1e-5, bnb4: 1e-5, fp16: 2e-3, q4f16: 2e-3, int8: 1e-2, q8: 1e-2 }[type];
+    expectClose(got, want, { relative, reason: "kernels of another processor" }, "logits");
+  });
+
   it("reads weights that are spread over many data files", async () => {
     await using source = await open(quickstart);
     const { files } = await exportOnnx(source, join(dir, "shards"), { dataFileSize: 500_000 });
