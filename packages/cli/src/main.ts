@@ -1,5 +1,6 @@
 import { Command, CommanderError, Option, type OutputConfiguration } from "commander";
 import { describeError, errorDocument, exitCode } from "./errors.ts";
+import { addEvalOptions } from "./eval/options.ts";
 import { fraction, number, oneOf, several, whole } from "./flag-values.ts";
 import { createIo, type Io, type Output, processOutput } from "./io.ts";
 import { version } from "./version.ts";
@@ -106,6 +107,10 @@ async function buildProgram(
   chat.option("--no-history", "every message stands alone, as in data of single questions");
   chat.action((flags) =>
     choose(async (io, signal) => (await import("./commands/chat.ts")).chatCommand(flags, io, signal)),
+  );
+
+  addEvalOptions(program.command("eval").description("measure a model, and adapters over it, on held-out rows")).action(
+    (flags) => choose(async (io, signal) => (await import("./commands/eval.ts")).evalCommand(flags, io, signal)),
   );
 
   program

@@ -7,7 +7,14 @@ export { type ChrfOptions, type ChrfResult, chrf } from "./chrf/chrf.ts";
 export { corpusScore, corpusStatistics } from "./corpus.ts";
 export { type ExactMatchOptions, exactMatch } from "./exact-match/exact-match.ts";
 export { type Accumulator, accumulate, customMetric, type Metric, type MetricState, type Scoring } from "./metric.ts";
-export { bitsPerByte, bytePerplexity, type Likelihood, meanNll, perplexityOf } from "./perplexity/likelihood.ts";
+export {
+  addLikelihoods,
+  bitsPerByte,
+  bytePerplexity,
+  type Likelihood,
+  meanNll,
+  perplexityOf,
+} from "./perplexity/likelihood.ts";
 export { perplexity } from "./perplexity/perplexity.ts";
 export { rowLikelihood, type TargetRow } from "./perplexity/row-likelihood.ts";
 export { type Perplexity, type StridedOptions, stridedPerplexity } from "./perplexity/strided-perplexity.ts";
