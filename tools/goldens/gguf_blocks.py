@@ -19,11 +19,11 @@ from gguf.constants import GGML_QUANT_SIZES, GGMLQuantizationType
 from common import fresh_folder, versions, write_json
 
 parser = argparse.ArgumentParser()
-parser.add_argument("library", help="libggml-base.so of llama-cpp-python 0.3.36")
+parser.add_argument("ggml", help="libggml-base.so of llama-cpp-python 0.3.36")
 parser.add_argument("--llama-cpp-python", default="0.3.36", help="the version the library comes from, for the record")
 options = parser.parse_args()
 
-ggml = ctypes.CDLL(options.library)
+ggml = ctypes.CDLL(options.ggml)
 ggml.ggml_quantize_chunk.restype = ctypes.c_size_t
 ggml.ggml_quantize_chunk.argtypes = [
     ctypes.c_int,

@@ -3,6 +3,7 @@ import { describeError, errorDocument, exitCode } from "./errors.ts";
 import { addEvalOptions } from "./eval/options.ts";
 import { fraction, number, oneOf, several, whole } from "./flag-values.ts";
 import { createIo, type Io, type Output, processOutput } from "./io.ts";
+import { answering, computing } from "./model-flags.ts";
 import { version } from "./version.ts";
 
 type Action = (io: Io, signal: AbortSignal) => Promise<void>;
@@ -234,28 +235,16 @@ function merging(command: Command): Command {
 }
 
 function generation(command: Command): Command {
-  return command
+  const asked = command
     .requiredOption("--model <model>", "a folder, a .gguf file, or a name on the hub (org/name)")
     .option("--adapter <folder>", "a LoRA adapter over it")
-    .option("--system <text>", "system message")
-    .option("--chat-template <file>", "a Jinja file instead of the model's template")
-    .option("--max-new-tokens <n>", "length of an answer at most", whole(1), 256)
+    .option("--system <text>", "system message");
+  const drawn = answering(asked)
     .option("--temperature <t>", "0 is greedy", number, 0)
     .option("--top-k <k>", "only the k likeliest tokens, 0 for all", whole(0), 0)
     .option("--top-p <p>", "only the likeliest tokens that reach p together", number, 1)
-    .option("--seed <n>", "of the sampling", whole(0), 0)
-    .addOption(
-      oneOf(new Option("--backend <name>", "where to compute; auto takes a usable NVIDIA card"), [
-        "auto",
-        "cpu",
-        "cuda",
-      ]).default("auto"),
-    )
-    .addOption(
-      oneOf(new Option("--dtype <dtype>", "what activations are computed in (default: f32)"), ["f32", "bf16", "f16"]),
-    )
-    .option("--threads <n>", "threads of the CPU kernels", whole(1))
-    .option("--json", "one JSON document on stdout");
+    .option("--seed <n>", "of the sampling", whole(0), 0);
+  return computing(drawn);
 }
 
 function dataset(command: Command): Command {

@@ -16,22 +16,16 @@ async function trained(...more: readonly string[]) {
   return at;
 }
 
+/** Merges the adapter of a run. */
+function merge({ model, out }: { readonly model: string; readonly out: string }, into: string, ...more: string[]) {
+  return ft("merge", "--model", model, "--adapter", out, "--out", into, "--json", ...more);
+}
+
 describe("ft merge", () => {
   it("writes a folder that answers as base and adapter do, with a card that says so", async () => {
     const { folder, model, out } = await trained();
     const merged = join(folder, "merged");
-    const ran = await ft(
-      "merge",
-      "--model",
-      model,
-      "--adapter",
-      out,
-      "--out",
-      merged,
-      "--shard-size",
-      "20kB",
-      "--json",
-    );
+    const ran = await merge({ model, out }, merged, "--shard-size", "20kB");
     expect(ran.code, ran.err).toBe(0);
     const { check, files } = JSON.parse(ran.out);
     expect(files.length).toBeGreaterThan(1);
@@ -51,23 +45,12 @@ describe("ft merge", () => {
 
   it("measures both bases of a QLoRA adapter, and merges into the one asked for", async () => {
     const { folder, model, out } = await trained("--method", "qlora");
-    const merge = async (base: string) => {
-      const ran = await ft(
-        "merge",
-        "--model",
-        model,
-        "--adapter",
-        out,
-        "--out",
-        join(folder, base),
-        "--base",
-        base,
-        "--json",
-      );
+    const into = async (base: string) => {
+      const ran = await merge({ model, out }, join(folder, base), "--base", base);
       expect(ran.code, ran.err).toBe(0);
       return JSON.parse(ran.out);
     };
-    const [stored, quantized] = [await merge("stored"), await merge("quantized")];
+    const [stored, quantized] = [await into("stored"), await into("quantized")];
     expect(stored.other.base).toBe("quantized");
     expect(quantized.check.maxKl).toBeLessThan(1e-8);
     expect(stored.check.meanKl).toBeGreaterThan(10 * quantized.check.meanKl);

@@ -30,6 +30,22 @@ afterAll(async () => {
   await rm(dir, { recursive: true, force: true });
 });
 
+/** A copy of the base with changed weights. */
+async function rewritten(as: string, change: (name: string, data: Float32Array) => void): Promise<string> {
+  const folder = join(dir, as);
+  await cp(base, folder, { recursive: true });
+  await using own = await openSafetensors(join(base, "model.safetensors"));
+  const entries = await Promise.all(
+    [...own.tensors].map(async ([name, { shape }]) => {
+      const data = await own.read(name, "f32");
+      change(name, data);
+      return { name, dtype: "f32" as const, shape, data: () => data };
+    }),
+  );
+  await writeSafetensors(join(folder, "model.safetensors"), entries);
+  return folder;
+}
+
 async function digests(folder: string): Promise<string[]> {
   const names = (await readdir(folder)).sort();
   return Promise.all(
@@ -125,23 +141,27 @@ describe("exportSafetensors", () => {
   });
 
   it("refuses a folder that is there, and weights that are not finite, and leaves nothing behind", async () => {
-    const broken = join(dir, "broken");
-    await cp(base, broken, { recursive: true });
-    await using own = await openSafetensors(join(base, "model.safetensors"));
-    const entries = await Promise.all(
-      [...own.tensors].map(async ([name, { shape }]) => {
-        const data = await own.read(name, "f32");
-        if (name.includes("layers.1.mlp.up_proj")) data[7] = Number.NaN;
-        return { name, dtype: "f32" as const, shape, data: () => data };
-      }),
-    );
-    await writeSafetensors(join(broken, "model.safetensors"), entries);
+    const broken = await rewritten("broken", (name, data) => {
+      if (name.includes("layers.1.mlp.up_proj")) data[7] = Number.NaN;
+    });
     await using source = await openExportSource(broken, { backend, adapter: join(base, "adapter") });
     await expect(exportSafetensors(source, join(dir, "never"))).rejects.toThrow(
       /layers\.1\.mlp\.up_proj\.weight is NaN/,
     );
     await expect(exportSafetensors(source, broken)).rejects.toMatchObject({ code: "exists" });
     expect((await readdir(dir)).filter((name) => name.includes("never"))).toEqual([]);
+  });
+});
+
+describe("exportSafetensors in f16", () => {
+  it("refuses a weight that f16 cannot hold, and leaves nothing behind", async () => {
+    const large = await rewritten("large", (name, data) => {
+      if (name === "model.embed_tokens.weight") data[3] = 70_000;
+    });
+    await using source = await openExportSource(large, { backend });
+    const wrong = exportSafetensors(source, join(dir, "halved"), { dtype: "f16" });
+    await expect(wrong).rejects.toThrow(/embed_tokens\.weight holds 70000, which f16 cannot; write bf16 or f32/);
+    expect((await readdir(dir)).filter((name) => name.includes("halved"))).toEqual([]);
   });
 });
 
@@ -153,17 +173,9 @@ describe("an adapter of another base", () => {
     await saveAdapter(adapter, folder, "some/base");
     await using right = await openExportSource(base, { backend, adapter: folder });
     expect(right.tensors.size).toBeGreaterThan(10);
-    const other = join(dir, "other");
-    await cp(base, other, { recursive: true });
-    await using own = await openSafetensors(join(base, "model.safetensors"));
-    const entries = await Promise.all(
-      [...own.tensors].map(async ([name, { shape }]) => {
-        const data = await own.read(name, "f32");
-        if (name === "model.norm.weight") data[0]! += 0.5;
-        return { name, dtype: "f32" as const, shape, data: () => data };
-      }),
-    );
-    await writeSafetensors(join(other, "model.safetensors"), entries);
+    const other = await rewritten("other", (name, data) => {
+      if (name === "model.norm.weight") data[0]! += 0.5;
+    });
     const wrong = openExportSource(other, { backend, adapter: folder });
     await expect(wrong).rejects.toThrow(/trained over another base.*some\/base/);
     await using forced = await openExportSource(other, { backend, adapter: folder, anyBase: true });

@@ -12,7 +12,7 @@ export interface Companions {
 }
 
 /** Files that belong to a model beside its weights and config.json; taken along where they exist. */
-const names = [
+export const companionFiles: readonly string[] = [
   "tokenizer.json",
   "tokenizer_config.json",
   "tokenizer.model",
@@ -31,7 +31,7 @@ export async function readCompanions(folder: string): Promise<Companions> {
   if (typeof config !== "object" || config === null || Array.isArray(config))
     throw new FtError("format", `[model] ${file} is not an object`, "expected a JSON object");
   const files = new Map<string, Uint8Array>();
-  for (const name of names) {
+  for (const name of companionFiles) {
     const bytes = await readIfPresent(join(folder, name));
     if (bytes) files.set(name, bytes);
   }

@@ -1,6 +1,6 @@
 export * from "./batch.ts";
 export * from "./causal-lm.ts";
-export { type Companions, readCompanions } from "./companions.ts";
+export { type Companions, companionFiles, readCompanions } from "./companions.ts";
 export { configFromGguf, type GgufFacts } from "./config/from-gguf.ts";
 export { configFromHf } from "./config/from-hf.ts";
 export type { LlamaConfig } from "./config/llama-config.ts";
@@ -10,7 +10,7 @@ export { generateBatch } from "./generate/generate-batch.ts";
 export { argmax, type SamplingOptions, sampleToken } from "./generate/sample.ts";
 export { KvCache, type Places } from "./kv-cache.ts";
 export { Llama } from "./llama/llama.ts";
-export { ggufName, hasBias, type Projection, parameterShapes, projectionOf, projectionShape } from "./llama/names.ts";
+export { hasBias, type Projection, parameterShapes, projectionOf, projectionShape } from "./llama/names.ts";
 export { type StoredWeight, weightMap } from "./llama/weight-map.ts";
 export {
   type LoadModelOptions,

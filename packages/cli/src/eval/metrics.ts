@@ -2,6 +2,7 @@ import {
   accuracy,
   bleu,
   chrf,
+  corpusStatistics,
   exactMatch,
   type Metric,
   rouge,
@@ -36,8 +37,7 @@ function measure<Result>(metric: Metric<Result>, { name, digits, rowScore, signa
   return {
     name,
     digits,
-    statistics: (predictions, references) =>
-      predictions.map((prediction, i) => metric.statistics(prediction, references[i] ?? [])),
+    statistics: (predictions, references) => corpusStatistics(metric, predictions, references),
     scoring: { name, score: (sums, pairs) => metric.value(metric.score(sums, pairs)), value: (value) => value },
     rowScore:
       rowScore ??

@@ -1,9 +1,10 @@
 import { type Command, Option } from "commander";
 import { oneOf, several, whole } from "../flag-values.ts";
+import { answering, computing } from "../model-flags.ts";
 
 /** Gives `ft eval` its flags. */
 export function addEvalOptions(command: Command): Command {
-  return command
+  const asked = command
     .option("--model <model>", "a folder, a .gguf file, or a name on the hub (org/name)")
     .option("--adapter <folder>", "a LoRA adapter over it, or the folder of its run; may be given again", several)
     .option("--data <file>", "held-out rows: .json or .jsonl; the last answer of each is its reference")
@@ -28,21 +29,8 @@ export function addEvalOptions(command: Command): Command {
     .addOption(
       oneOf(new Option("--truncation <how>", "what happens to longer rows"), ["end", "drop", "error"]).default("end"),
     )
-    .option("--batch-size <n>", "prompts answered at a time", whole(1), 8)
-    .option("--max-new-tokens <n>", "length of an answer at most", whole(1), 256)
-    .option("--chat-template <file>", "a Jinja file instead of the model's template")
-    .addOption(
-      oneOf(new Option("--backend <name>", "where to compute; auto takes a usable NVIDIA card"), [
-        "auto",
-        "cpu",
-        "cuda",
-      ]).default("auto"),
-    )
-    .addOption(
-      oneOf(new Option("--dtype <dtype>", "what activations are computed in (default: f32)"), ["f32", "bf16", "f16"]),
-    )
-    .option("--threads <n>", "threads of the CPU kernels", whole(1))
-    .option("--json", "one JSON document on stdout");
+    .option("--batch-size <n>", "prompts answered at a time", whole(1), 8);
+  return computing(answering(asked));
 }
 
 function names(text: string): readonly string[] {

@@ -1,15 +1,6 @@
-const tokenizerFiles: readonly string[] = [
-  "config.json",
-  "generation_config.json",
-  "tokenizer.json",
-  "tokenizer_config.json",
-  "tokenizer.model",
-  "special_tokens_map.json",
-  "added_tokens.json",
-  "vocab.json",
-  "merges.txt",
-  "chat_template.jinja",
-];
+import { companionFiles } from "@ft/models";
+
+const tokenizerFiles: readonly string[] = ["config.json", ...companionFiles];
 
 /** What a model, its tokenizer or its config alone is loaded from; an adapter likewise. Pickled and ONNX copies are left where they are. */
 export const usedFiles: { readonly [K in "config" | "tokenizer" | "model"]: readonly string[] } = {

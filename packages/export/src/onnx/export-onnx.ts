@@ -1,9 +1,10 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
-import { type LlamaConfig, writeCompanions } from "@ft/models";
+import { writeCompanions } from "@ft/models";
 import type { Backend } from "@ft/tensor";
 import { commitFolder, writeFileAtomic } from "@ft/weights";
 import type { ExportSource } from "../source/export-source.ts";
+import { endsOf } from "../source/hf-config.ts";
 import { layOut, writeDataFiles } from "./data-files.ts";
 import { encodeModel } from "./proto.ts";
 import { WeightReader } from "./reader.ts";
@@ -79,13 +80,6 @@ function webConfig(types: readonly OnnxType[], counts: readonly (readonly [strin
 function withGeneration({ files, config }: ExportSource): ReadonlyMap<string, Uint8Array> {
   const name = "generation_config.json";
   if (files.has(name)) return files;
-  return new Map([...files, [name, Buffer.from(`${JSON.stringify(generationOf(config), null, 2)}\n`)]]);
-}
-
-function generationOf({ bosTokenId, eosTokenIds }: LlamaConfig): object {
-  return {
-    _from_model_config: true,
-    ...(bosTokenId !== undefined && { bos_token_id: bosTokenId }),
-    ...(eosTokenIds.length > 0 && { eos_token_id: eosTokenIds.length === 1 ? eosTokenIds[0] : eosTokenIds }),
-  };
+  const generation = { _from_model_config: true, ...endsOf(config) };
+  return new Map([...files, [name, Buffer.from(`${JSON.stringify(generation, null, 2)}\n`)]]);
 }

@@ -1,5 +1,6 @@
-import { FtError, f32ToF16, sizeOf, windowElements } from "@ft/tensor";
+import { FtError, sizeOf, windowElements } from "@ft/tensor";
 import type { ExportSource } from "../source/export-source.ts";
+import { halves } from "../source/halves.ts";
 import { windows } from "../source/windows.ts";
 
 type Values = Float32Array<ArrayBuffer>;
@@ -32,7 +33,7 @@ export class WeightReader {
   async *floats(name: string, dtype: "f32" | "f16"): AsyncGenerator<Uint8Array, void, void> {
     this.#onTensor?.(name);
     for await (const values of windows(this.source, { name, shape: this.shape(name) }, this.#signal))
-      yield dtype === "f32" ? asBytes(values) : asBytes(halves(name, values));
+      yield dtype === "f32" ? asBytes(values) : asBytes(halves(name, values, "export it as fp32 or int8"));
   }
 
   /** Whole rows of a matrix, some at a time. */
@@ -57,13 +58,4 @@ export class WeightReader {
 
 export function asBytes(array: ArrayBufferView<ArrayBuffer>): Uint8Array<ArrayBuffer> {
   return new Uint8Array(array.buffer, array.byteOffset, array.byteLength);
-}
-
-/** f16 patterns of finite values. */
-export function halves(name: string, values: Values): Uint16Array<ArrayBuffer> {
-  const out = f32ToF16(values);
-  for (let i = 0; i < out.length; i++)
-    if ((out[i]! & 0x7c00) === 0x7c00)
-      throw new FtError("numeric", `[onnx] ${name} holds ${values[i]}, which f16 cannot`, "export it as fp32 or int8");
-  return out;
 }

@@ -1,7 +1,8 @@
 import { type SaveDType, writeCompanions } from "@ft/models";
-import { type DataOf, f32ToBf16, f32ToF16 } from "@ft/tensor";
+import { type DataOf, f32ToBf16 } from "@ft/tensor";
 import { commitFolder, type WeightEntry, writeShardedSafetensors } from "@ft/weights";
 import type { ExportSource, SourceTensor } from "../source/export-source.ts";
+import { halves } from "../source/halves.ts";
 import { windows } from "../source/windows.ts";
 
 /** How a merged model is written. */
@@ -15,10 +16,12 @@ export interface ExportSafetensorsOptions {
   readonly onTensor?: (name: string) => void;
 }
 
-const narrowed: { readonly [D in SaveDType]: (values: Float32Array<ArrayBuffer>) => DataOf[D] } = {
-  f32: (values) => values,
-  bf16: f32ToBf16,
-  f16: f32ToF16,
+type Values = Float32Array<ArrayBuffer>;
+
+const narrowed: { readonly [D in SaveDType]: (name: string, values: Values) => DataOf[D] } = {
+  f32: (_, values) => values,
+  bf16: (_, values) => f32ToBf16(values),
+  f16: (name, values) => halves(name, values, "write bf16 or f32"),
 };
 
 /**
@@ -49,7 +52,7 @@ function entry(
 ): WeightEntry {
   async function* data(): AsyncGenerator<DataOf[SaveDType]> {
     onTensor?.(tensor.name);
-    for await (const values of windows(source, tensor, signal)) yield narrowed[dtype](values);
+    for await (const values of windows(source, tensor, signal)) yield narrowed[dtype](tensor.name, values);
   }
   return { name: tensor.name, dtype, shape: tensor.shape, data };
 }

@@ -3,7 +3,6 @@ import type { RopeScaling } from "@ft/nn";
 
 /** A LlamaConfig as config.json has it, for transformers 4 and 5: for models that came without one. */
 export function toHfConfig(config: LlamaConfig): Record<string, unknown> {
-  const { bosTokenId, eosTokenIds } = config;
   const rope = ropeOf(config.ropeScaling);
   return {
     architectures: ["LlamaForCausalLM"],
@@ -24,6 +23,13 @@ export function toHfConfig(config: LlamaConfig): Record<string, unknown> {
     attention_bias: config.attentionBias,
     mlp_bias: config.mlpBias,
     max_position_embeddings: config.maxPositions,
+    ...endsOf(config),
+  };
+}
+
+/** The ids that begin and end texts, as config.json and generation_config.json have them. */
+export function endsOf({ bosTokenId, eosTokenIds }: LlamaConfig): Record<string, unknown> {
+  return {
     ...(bosTokenId !== undefined && { bos_token_id: bosTokenId }),
     ...(eosTokenIds.length > 0 && { eos_token_id: eosTokenIds.length === 1 ? eosTokenIds[0] : eosTokenIds }),
   };
