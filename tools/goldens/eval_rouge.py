@@ -1,23 +1,27 @@
 """ROUGE of the pairs in data/eval-pairs, and stems, by rouge_score and NLTK.
 
-    python tools/goldens/eval_rouge.py
+    python tools/goldens/eval_rouge.py EVALUATE
 
-Writes data/eval-rouge/: scores.json, [precision, recall, fmeasure] of rouge1, rouge2, rouge3, rougeL, rougeLsum of every pair,
+EVALUATE is a checkout of github.com/huggingface/evaluate. Writes data/eval-rouge/: scores.json, [precision, recall, fmeasure] of rouge1, rouge2, rouge3, rougeL, rougeLsum of every pair,
 plain and stemmed; lines.json, the same of texts of several lines: `groups` has for each the pairs whose predictions, and whose
-first references, make up its lines; stems.json, words with their stems.
+first references, make up its lines; evaluate.json, what evaluate's rouge makes of lists of pairs under a seed of NumPy; stems.json, words with
+their stems.
 """
 
+import importlib
 import json
 import random
 import re
+import sys
 
 from nltk.stem.porter import PorterStemmer
 from rouge_score.rouge_scorer import RougeScorer
 
-from common import fresh_folder, versions
+from common import fresh_folder, versions, write_json
 from eval_pairs import ROOT, load
 
 TYPES = ["rouge1", "rouge2", "rouge3", "rougeL", "rougeLsum"]
+SEED = 20260725
 
 
 def words() -> list[str]:
@@ -45,9 +49,29 @@ def line_groups(pairs: list) -> list[tuple[list[int], list[int]]]:
     return groups
 
 
+def by_evaluate(loaded: dict, scores: dict) -> dict:
+    """Aggregated scores: medians of the means of 1,000 samples. Pair by pair evaluate must say what rouge_score does."""
+    sys.path.insert(0, sys.argv[1])
+    Rouge = importlib.import_module("metrics.rouge.rouge").Rouge
+    found = []
+    for corpus, (name, stemmed) in [(c, s) for c in ("all", "several", "hard") for s in (("plain", False), ("stemmed", True))]:
+        indices = loaded["corpora"][corpus]
+        given = dict(
+            predictions=[loaded["pairs"][i][0] for i in indices], references=[loaded["pairs"][i][1] for i in indices],
+            use_stemmer=stemmed,
+        )  # fmt: skip
+        each = Rouge().compute(**given, use_aggregator=False)
+        for t, values in each.items():
+            assert values == [scores[name][i][TYPES.index(t)][2] for i in indices], (corpus, t)
+        aggregated = {t: float(x) for t, x in Rouge(seed=SEED).compute(**given).items()}
+        found.append({"corpus": corpus, "stemmer": stemmed, "scores": aggregated})
+    return {"versions": versions("evaluate", "rouge-score", "numpy"), "seed": SEED, "samples": 1000, "aggregated": found}
+
+
 def main() -> None:
     folder = fresh_folder("eval-rouge")
-    pairs = load()["pairs"]
+    loaded = load()
+    pairs = loaded["pairs"]
     scores = {}
     for name, stemmed in (("plain", False), ("stemmed", True)):
         scorer = RougeScorer(TYPES, use_stemmer=stemmed)
@@ -57,6 +81,7 @@ def main() -> None:
         ]
     body = {"versions": versions("rouge-score", "nltk"), "types": TYPES, **scores}
     (folder / "scores.json").write_text(json.dumps(body) + "\n")
+    write_json(folder / "evaluate.json", by_evaluate(loaded, scores))
     groups = line_groups(pairs)
     lines = {"types": TYPES, "groups": groups}
     for name, stemmed in (("plain", False), ("stemmed", True)):

@@ -3,6 +3,8 @@ which with FT_WRITE_GOLDENS=1 also writes data/hub/layout.json: what huggingface
 
     hub_cache.py download ID            downloads a model
     hub_cache.py local ID FILE ...      the same without a network; where the cache has each file
+    hub_cache.py upload ID FOLDER       makes a repository and uploads a folder; HF_TOKEN says as whom. Run by
+                                        hub-push-python.heavy.test.ts, which keeps the requests in data/hub/upload.json
     hub_cache.py fnmatch                makes data/hub/fnmatch.json; needs no cache
 """
 
@@ -41,6 +43,12 @@ def main() -> None:
             "commits": [revision.commit_hash for one in info.repos for revision in one.revisions],
             "warnings": [str(warning) for warning in info.warnings],
         }
+    elif what == "upload":
+        repo, folder = rest
+        api = huggingface_hub.HfApi()
+        api.create_repo(repo, repo_type="model", exist_ok=True)
+        commit = api.upload_folder(repo_id=repo, folder_path=folder, commit_message="Upload 6 files")
+        out = {"commit": commit.oid, "url": commit.commit_url}
     else:
         out = {"snapshot": huggingface_hub.snapshot_download(rest[0])}
     print(json.dumps({"versions": {"huggingface_hub": huggingface_hub.__version__}, **out}))

@@ -6,6 +6,8 @@ Reads data/llama-gqa and data/llama-llama3-rope (made by llama.py), writes data/
 float32. llama.cpp stores the rows of q and k in pairs instead of halves, and Llama 3's rope scaling as divisors of the
 frequencies in rope_freqs.weight. The first file is loaded with transformers' own GGUF reader: the logits must be those of
 the safetensors model. (That reader ignores rope_freqs, so the second file is checked by its divisors alone.)
+Also writes rope-divisors.json: for several parameters of Llama 3's scaling the divisors as llama.cpp's converter computes them, in
+torch's float32, and the frequencies that transformers has.
 """
 
 import json
@@ -16,7 +18,10 @@ import gguf
 import numpy as np
 import torch
 from safetensors.numpy import load_file
-from transformers import LlamaForCausalLM
+from transformers import LlamaConfig, LlamaForCausalLM
+from transformers.modeling_rope_utils import ROPE_INIT_FUNCTIONS
+
+from common import versions, write_json
 
 here = Path(__file__).parent / "data"
 
@@ -47,6 +52,47 @@ def divisors(config):
             )
             result.append(1 / ((1 - smooth) / rope["factor"] + smooth))
     return np.array(result, dtype=np.float32)
+
+
+# head size, theta, longest context; factor, low and high factor, original context. The first three are Llama 3.1 8B, 3.2 1B, 3.2 3B
+SCALINGS = [
+    (128, 500000.0, 131072, 8.0, 1.0, 4.0, 8192),
+    (64, 500000.0, 131072, 32.0, 1.0, 4.0, 8192),
+    (128, 500000.0, 131072, 32.0, 1.0, 4.0, 8192),
+    (16, 500000.0, 512, 8.0, 1.0, 4.0, 64),
+    (8, 10000.0, 4096, 4.0, 1.0, 4.0, 1024),
+    (128, 1000000.0, 65536, 16.0, 1.0, 8.0, 4096),
+    (96, 10000.0, 20000, 2.5, 2.0, 6.0, 5000),
+    (128, 500000.0, 60000, 6.0, 1.5, 7.0, 10007),
+]
+
+
+def converted(head_dim, theta, factor, low, high, context):
+    """Divisors in torch's float32, as llama.cpp's converter writes them."""
+    frequencies = 1.0 / theta ** (torch.arange(0, head_dim, 2, dtype=torch.float32) / head_dim)
+    result = []
+    for frequency in frequencies:
+        wavelength = 2 * math.pi / frequency
+        if wavelength < context / high:
+            result.append(1.0)
+        elif wavelength > context / low:
+            result.append(factor)
+        else:
+            smooth = (context / wavelength - low) / (high - low)
+            result.append(1 / ((1 - smooth) / factor + smooth))
+    return np.array(result, dtype=np.float32).tolist()
+
+
+def scalings():
+    found = []
+    for head_dim, theta, longest, factor, low, high, context in SCALINGS:
+        rope = {"rope_type": "llama3", "rope_theta": theta, "factor": factor, "low_freq_factor": low, "high_freq_factor": high,
+                "original_max_position_embeddings": context}  # fmt: skip
+        config = LlamaConfig(head_dim=head_dim, max_position_embeddings=longest, rope_parameters=rope)
+        frequencies, _ = ROPE_INIT_FUNCTIONS["llama3"](config, "cpu")
+        found.append({"headDim": head_dim, "maxPositions": longest, **rope, "divisors": converted(head_dim, theta, factor, low, high, context),
+                      "inverseFrequencies": frequencies.tolist()})  # fmt: skip
+    return found
 
 
 def write(case, target):
@@ -104,3 +150,4 @@ if __name__ == "__main__":
     for case in ("gqa", "llama3-rope"):
         write(case, out / f"{case}.gguf")
     check("gqa", out / "gqa.gguf")
+    write_json(out / "rope-divisors.json", {"versions": versions("torch", "transformers"), "scalings": scalings()})

@@ -1,6 +1,7 @@
 import { Command, CommanderError, Option, type OutputConfiguration } from "commander";
 import { describeError, errorDocument, exitCode } from "./errors.ts";
 import { addEvalOptions } from "./eval/options.ts";
+import { addExportOptions, addMergeOptions } from "./export/options.ts";
 import { fraction, number, oneOf, several, whole } from "./flag-values.ts";
 import { createIo, type Io, type Output, processOutput } from "./io.ts";
 import { answering, computing } from "./model-flags.ts";
@@ -127,31 +128,35 @@ async function buildProgram(
       choose(async (io, signal) => (await import("./commands/pull.ts")).pullCommand(id, flags, io, signal)),
     );
 
-  merging(program.command("merge").description("merge an adapter into its base: a folder that other tools load"))
-    .requiredOption("--adapter <folder>", "a LoRA adapter, or the folder of its run")
-    .action((flags) =>
-      choose(async (io, signal) => (await import("./commands/export.ts")).mergeCommand(flags, io, signal)),
+  program
+    .command("push")
+    .description("upload an adapter, a model or an export to the hub")
+    .argument("<folder>", "an adapter, a merged model, an export, or a run")
+    .argument("<id>", "org/name; it is made where it is not there")
+    .option("--private", "nobody else sees it")
+    .option("--revision <branch>", "where to (default: main); it is made where it is not there")
+    .option("--message <text>", "of the commit")
+    .option("--include <glob>", "files to upload instead of all that make the model; may be given again", several)
+    .option("--exclude <glob>", "files to leave out; may be given again", several)
+    .option("--create-pr", "a pull request instead of a commit")
+    .option("--base-model <id>", "the base on the hub, where the folder names it by a path")
+    .option("--json", "one JSON document on stdout")
+    .action((folder: string, id: string, flags) =>
+      choose(async (io, signal) => (await import("./commands/push.ts")).pushCommand(folder, id, flags, io, signal)),
     );
-  merging(
+
+  addMergeOptions(
+    program.command("merge").description("merge an adapter into its base: a folder that other tools load"),
+  ).action((flags) =>
+    choose(async (io, signal) => (await import("./commands/export.ts")).mergeCommand(flags, io, signal)),
+  );
+  addExportOptions(
     program
       .command("export")
-      .description("write a model for other tools, an adapter merged, layer by layer on the CPU")
-      .requiredOption("--to <target>", "safetensors, vllm (with the command that serves it), or bnb (bitsandbytes)"),
-  )
-    .option("--adapter <folder>", "a LoRA adapter to merge, or the folder of its run")
-    .option("--type <type>", "bnb: how weights are held: nf4 (default), fp4, int8")
-    .option("--block-size <n>", "bnb, 4 bits: weights that share a scale (default: 64)", whole(1))
-    .option("--no-double-quant", "bnb, 4 bits: keep the scales in 32 bits")
-    .addOption(
-      oneOf(new Option("--compute-dtype <dtype>", "bnb: what others are told to compute in (default: f32)"), [
-        "f32",
-        "bf16",
-        "f16",
-      ]),
-    )
-    .action((flags) =>
-      choose(async (io, signal) => (await import("./commands/export.ts")).exportCommand(flags, io, signal)),
-    );
+      .description("write a model for other tools, an adapter merged, layer by layer on the CPU"),
+  ).action((flags) =>
+    choose(async (io, signal) => (await import("./commands/export.ts")).exportCommand(flags, io, signal)),
+  );
 
   program
     .command("report")
@@ -208,30 +213,6 @@ async function buildProgram(
     .option("--json", "one JSON document on stdout")
     .action((flags) => choose(async (io) => (await import("./commands/data.ts")).splitCommand(flags, io)));
   return program;
-}
-
-function merging(command: Command): Command {
-  return command
-    .requiredOption("--model <model>", "a folder, a .gguf file, or a name on the hub (org/name)")
-    .requiredOption("--out <folder>", "where to write it; it must not exist yet")
-    .option("--shard-size <size>", "largest file of weights, such as 2GB (default: 5GB)")
-    .addOption(
-      oneOf(new Option("--dtype <dtype>", "what floats are rounded to (default: as the base has them)"), [
-        "f32",
-        "bf16",
-        "f16",
-      ]),
-    )
-    .addOption(
-      oneOf(
-        new Option("--base <base>", "QLoRA: merge into the weights as stored, or as they were quantised in training"),
-        ["stored", "quantized"],
-      ).default("stored"),
-    )
-    .option("--any-base", "merge an adapter also when it was trained over another base")
-    .option("--no-check", "do not compare the result with base and adapter")
-    .option("--threads <n>", "threads of the CPU kernels", whole(1))
-    .option("--json", "one JSON document on stdout");
 }
 
 function generation(command: Command): Command {

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { cp, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -8,8 +8,10 @@ import { applyLora, loadAdapter, saveAdapter } from "@ft/lora";
 import { loadModel, loadModelFrom } from "@ft/models";
 import { bitsandbytesFormat } from "@ft/quant-nf4";
 import type { Backend } from "@ft/tensor";
+import { expectClose } from "@ft/testing";
 import { openSafetensors, openWeights, writeSafetensors } from "@ft/weights";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { goldenBatch, goldenJson, goldenTensors, realLogits } from "../../models/test/goldens.ts";
 import { asWeights, exportSafetensors, logitKl, openExportSource } from "../src/index.ts";
 
 const goldens = fileURLToPath(new URL("../../../tools/goldens/data/", import.meta.url));
@@ -121,9 +123,47 @@ describe("exportSafetensors", () => {
     expect((await logitKl(direct, written, prompts)).maxKl).toBe(0);
   });
 
-  it("refuses a GGUF file whose rotary scaling would be lost", async () => {
+  it("finds Llama 3's rotary scaling of a GGUF file, and writes it into the config", async () => {
     const gguf = join(goldens, "llama-gguf", "llama3-rope.gguf");
-    await expect(openExportSource(gguf, { backend })).rejects.toThrow(/rope_freqs\.weight.*Hugging Face folder/);
+    await using source = await openExportSource(gguf, { backend });
+    const out = join(dir, "llama3-from-gguf");
+    await exportSafetensors(source, out);
+    const read = async (folder: string) => JSON.parse(await readFile(join(folder, "config.json"), "utf8"));
+    const [written, own] = [await read(out), await read(join(goldens, "llama-llama3-rope"))];
+    expect(written.rope_parameters).toEqual(own.rope_parameters);
+    expect(written.rope_scaling).toEqual((({ rope_theta: _, ...rest }) => rest)(own.rope_parameters));
+    using model = await loadModel(out, { backend });
+    using direct = await loadModel(gguf, { backend });
+    expect((await logitKl(direct, model, prompts)).maxKl).toBe(0);
+    const { packed } = goldenJson("llama-llama3-rope");
+    const [found, want] = [await realLogits(model, goldenBatch(packed)), await goldenTensors("llama-llama3-rope")];
+    const bound = { relative: 1e-4, reason: "float32 on both sides, sums in another order" };
+    expectClose(found, want.get("logits")!, bound, "logits of transformers");
+  });
+
+  it("refuses a GGUF file with divisors that no config has, which is loaded with them all the same", async () => {
+    const file = join(goldens, "llama-gguf", "llama3-rope.gguf");
+    await using source = await openWeights(file);
+    const divisors = Buffer.from((await source.read("rope_freqs.weight", "f32")).buffer);
+    const bytes = await readFile(file);
+    const at = bytes.indexOf(divisors);
+    expect(bytes.indexOf(divisors, at + 1)).toBe(-1);
+    for (let i = 0; i < divisors.length; i += 4) bytes.writeFloatLE(2, at + i);
+    const changed = join(dir, "other-scaling.gguf");
+    await writeFile(changed, bytes);
+    await expect(openExportSource(changed, { backend })).rejects.toThrow(/rope_freqs\.weight.*Hugging Face folder/);
+    // half of every frequency is what linear scaling by 2 is
+    const linear = join(dir, "linear");
+    const own = join(goldens, "llama-llama3-rope");
+    await cp(own, linear, { recursive: true });
+    const config = JSON.parse(await readFile(join(own, "config.json"), "utf8"));
+    const rope_parameters = { rope_type: "linear", factor: 2, rope_theta: config.rope_parameters.rope_theta };
+    await writeFile(join(linear, "config.json"), JSON.stringify({ ...config, rope_parameters }));
+    using found = await loadModel(changed, { backend });
+    using wanted = await loadModel(linear, { backend });
+    using usual = await loadModel(own, { backend });
+    expect((await logitKl(wanted, found, prompts)).maxKl).toBeLessThan(1e-9);
+    expect((await logitKl(usual, found, prompts)).maxKl).toBeGreaterThan(1e-3);
   });
 
   it("decodes what was quantised, and merges into that", async () => {
@@ -140,6 +180,17 @@ describe("exportSafetensors", () => {
     expect((await logitKl(reference, original, prompts)).maxKl).toBeGreaterThan(1e-5);
   });
 
+  it("says nothing of the former quantisation of what it decoded", async () => {
+    await using source = await openExportSource(join(goldens, "bnb-llama", "nf4"), { backend });
+    expect(source.hfConfig.quantization_config).toBeDefined();
+    const out = join(dir, "decoded");
+    await exportSafetensors(source, out);
+    expect(JSON.parse(await readFile(join(out, "config.json"), "utf8"))).not.toHaveProperty("quantization_config");
+    using decoded = await loadModel(out, { backend });
+    using quantized = await loadModel(join(goldens, "bnb-llama", "nf4"), { backend, format: bitsandbytesFormat() });
+    expect((await logitKl(quantized, decoded, prompts)).maxKl).toBeLessThan(1e-9);
+  });
+
   it("refuses a folder that is there, and weights that are not finite, and leaves nothing behind", async () => {
     const broken = await rewritten("broken", (name, data) => {
       if (name.includes("layers.1.mlp.up_proj")) data[7] = Number.NaN;
@@ -150,6 +201,28 @@ describe("exportSafetensors", () => {
     );
     await expect(exportSafetensors(source, broken)).rejects.toMatchObject({ code: "exists" });
     expect((await readdir(dir)).filter((name) => name.includes("never"))).toEqual([]);
+  });
+});
+
+const cases = ["llama-gqa", "llama-mha-tied", "llama-llama3-rope", "llama-linear-rope", "llama-bias"];
+const adapters = cases.flatMap((name) => [
+  [name, "adapter", "lora"] as const,
+  ...Object.keys(goldenJson(name).variants ?? {}).map((variant) => [name, `adapter-${variant}`, variant] as const),
+]);
+
+describe.each(adapters)("the folder of %s with %s merged", (name, adapter, golden) => {
+  it("has the logits that PEFT computes with base and adapter", async () => {
+    await using source = await openExportSource(join(goldens, name), {
+      backend,
+      adapter: join(goldens, name, adapter),
+    });
+    const out = join(dir, `${name}-${golden}`);
+    await exportSafetensors(source, out, { dtype: "f32", shardSize: 20_000 });
+    using merged = await loadModel(out, { backend });
+    const [found, want] = [await realLogits(merged, goldenBatch(goldenJson(name).padded)), await goldenTensors(name)];
+    const wanted = want.get(`${golden}.logits`)!;
+    expect(found.length).toBe(wanted.length);
+    expect(found.reduce((most, x, i) => Math.max(most, Math.abs(x - wanted[i]!)), 0)).toBeLessThan(1e-4);
   });
 });
 

@@ -12,11 +12,20 @@ import { expectClose } from "@ft/testing";
 import { openGguf, openSafetensors } from "@ft/weights";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { rowKl } from "../src/check/logit-kl.ts";
-import { type ExportSource, exportOnnx, type OnnxType, onnxTypes, openExportSource } from "../src/index.ts";
+import {
+  type ExportSource,
+  exportOnnx,
+  type OnnxDecoder,
+  type OnnxRuntime,
+  type OnnxType,
+  onnxFile,
+  onnxTypes,
+  openExportSource,
+  openOnnx,
+} from "../src/index.ts";
 import { hasConsumer, loadConsumer } from "./consumers.ts";
 import { memorySource } from "./memory-source.ts";
 import { type ExternalTensor, externalTensors } from "./onnx-file.ts";
-import { OnnxDecoder } from "./onnx-session.ts";
 
 const root = fileURLToPath(new URL("../../../", import.meta.url));
 const golden = (name: string): string => join(root, "tools/goldens/data", name);
@@ -63,28 +72,28 @@ function exported(model: string): Promise<string> {
   return made;
 }
 
-const suffixes: { readonly [T in OnnxType]: string } = {
-  ...{ fp32: "", fp16: "_fp16", int8: "_int8", q8: "_quantized", q4: "_q4", q4f16: "_q4f16", bnb4: "_bnb4" },
-};
-const fileOf = (folder: string, type: OnnxType): string => join(folder, `onnx/model${suffixes[type]}.onnx`);
+const fileOf = (folder: string, type: OnnxType): string => join(folder, "onnx", onnxFile(type));
+
+async function openNative(path: string): Promise<OnnxDecoder> {
+  const loaded = await loadConsumer<OnnxRuntime & { readonly default?: OnnxRuntime }>("onnxruntime-node");
+  return openOnnx(path, loaded.default ?? loaded, { session: { executionProviders: ["cpu"] } });
+}
+
+/** The same in the WebAssembly of browsers, with bytes in place of paths. */
+async function openWeb(path: string): Promise<OnnxDecoder> {
+  const externalData = [{ path: `${basename(path)}_data`, data: await readFile(`${path}_data`) }];
+  const session = { executionProviders: ["wasm"], externalData };
+  return openOnnx(await readFile(path), await loadConsumer<OnnxRuntime>("onnxruntime-web"), { session });
+}
 
 async function withSession<T>(path: string, use: (session: OnnxDecoder) => Promise<T>): Promise<T> {
-  const session = await OnnxDecoder.open(path);
-  try {
-    return await use(session);
-  } finally {
-    await session.close();
-  }
+  await using session = await openNative(path);
+  return await use(session);
 }
 
 /** Logits [seq, vocab] of one row, all at once. */
 async function logitsOf(path: string, row: readonly number[]): Promise<Float32Array> {
-  return withSession(path, async (session) => floats(await session.start([row])));
-}
-
-function floats({ data }: { readonly data: unknown }): Float32Array {
-  if (data instanceof Float32Array) return data;
-  throw new TypeError("logits are not float32");
+  return withSession(path, async (session) => (await session.start([row])).data);
 }
 
 async function ours(model: string, prompt: readonly number[], count: number): Promise<number[]> {
@@ -151,7 +160,9 @@ describe.skipIf(!hasConsumer("onnxruntime-node"))("ONNX files in onnxruntime (sk
     const prompt = [5, 17, 80, 33, 2];
     const count = Math.min(64, config.maxPositions - prompt.length);
     expect(count).toBeGreaterThan(40);
-    const [got] = await withSession(fileOf(await exported(model), "fp32"), (s) => s.greedy([prompt], count));
+    const [got] = await withSession(fileOf(await exported(model), "fp32"), (s) =>
+      s.greedy([prompt], { maxNewTokens: count }),
+    );
     expect(got).toEqual(await ours(model, prompt, count));
   });
 
@@ -177,7 +188,7 @@ describe.skipIf(!hasConsumer("onnxruntime-node"))("ONNX files in onnxruntime (sk
       ["fp16", "float16"],
       ["q4f16", "float16"],
     ] as const)
-      await withSession(fileOf(await exported(quickstart), type), async ({ inputs }) => {
+      await withSession(fileOf(await exported(quickstart), type), async ({ session: { inputMetadata: inputs } }) => {
         expect(inputs.slice(0, 3).map(({ name, type: dtype, shape }) => [name, dtype, shape])).toEqual([
           ["input_ids", "int64", ["batch_size", "sequence_length"]],
           ["attention_mask", "int64", ["batch_size", "total_sequence_length"]],
@@ -216,13 +227,14 @@ describe.skipIf(!hasConsumer("onnxruntime-node"))("ONNX files in onnxruntime (sk
       const together = await session.start(rows);
       const [, seq, vocab] = together.dims;
       for (const [r, row] of rows.entries()) {
-        const alone = floats(await session.start([row]));
-        const last = floats(together).subarray(((r + 1) * seq! - row.length) * vocab!, (r + 1) * seq! * vocab!);
+        const alone = (await session.start([row])).data;
+        const last = together.data.subarray(((r + 1) * seq! - row.length) * vocab!, (r + 1) * seq! * vocab!);
         const relative = type === "fp16" || type === "q4f16" ? 2e-3 : 1e-5;
         expectClose(last, alone, { relative, reason: "sums in another order, in f16 or f32" }, `row ${r}`);
       }
-      const answers = await session.greedy(rows, 24);
-      const alone = [...(await session.greedy([rows[0]!], 24)), ...(await session.greedy([rows[1]!], 24))];
+      const many = { maxNewTokens: 24 };
+      const answers = await session.greedy(rows, many);
+      const alone = [...(await session.greedy([rows[0]!], many)), ...(await session.greedy([rows[1]!], many))];
       expect(answers).toEqual(alone);
     });
   });
@@ -231,9 +243,8 @@ describe.skipIf(!hasConsumer("onnxruntime-node"))("ONNX files in onnxruntime (sk
   web.each(onnxTypes)("%s runs in the WebAssembly of browsers", async (type) => {
     const path = fileOf(await exported(quickstart), type);
     const prompt = [5, 17, 80, 33, 2, 900, 45];
-    const session = await OnnxDecoder.openWeb(path);
-    const got = floats(await session.start([prompt]));
-    await session.close();
+    await using session = await openWeb(path);
+    const got = (await session.start([prompt])).data;
     const want = await logitsOf(path, prompt);
     // a number at the edge of two codes of 8 bits falls to either side of it; f16 is f32 there
     const relative = { fp32: 1e-5, q4: 1e-5, bnb4: 1e-5, fp16: 2e-3, q4f16: 2e-3, int8: 1e-2, q8: 1e-2 }[type];
@@ -255,7 +266,7 @@ describe.skipIf(!hasConsumer("onnxruntime-node"))("ONNX files in onnxruntime (sk
     it("goes on greedily for 64 tokens as generate() does", async () => {
       const path = fileOf(await exported(smollm2), "fp32");
       for (const { prompt } of await conversations()) {
-        const [got] = await withSession(path, (session) => session.greedy([prompt], 64));
+        const [got] = await withSession(path, (session) => session.greedy([prompt], { maxNewTokens: 64 }));
         expect(got).toEqual(await ours(smollm2, prompt, 64));
       }
     });

@@ -114,7 +114,8 @@ describe("exportOnnx", () => {
   });
 
   it("refuses numbers that f16 cannot hold, by weight", async () => {
-    const { config, hfConfig } = await openExportSource(base, { backend });
+    await using opened = await openExportSource(base, { backend });
+    const { config, hfConfig } = opened;
     const weights = new Map(
       [...parameterShapes(config)].map(([name, shape]) => {
         const values = new Float32Array(shape.reduce((a, b) => a * b, 1)).fill(0.5);

@@ -39,6 +39,7 @@ export class LoraAdapter {
   readonly #host: LinearHost;
   readonly #layers: Map<string, LoraLinear<string, string>>;
   readonly #mode: LoraMode;
+  #isMerged = false;
 
   /** @internal use applyLora */
   constructor(host: LinearHost, config: LoraConfig, layers: Map<string, LoraLinear<string, string>>, mode: LoraMode) {
@@ -70,8 +71,17 @@ export class LoraAdapter {
     return named;
   }
 
-  /** Dropout on, with the masks of this micro-batch; a mask depends on (seed, layer, step, element) alone. */
+  /**
+   * Dropout on, with the masks of this micro-batch; a mask depends on (seed, layer, step, element) alone. Refuses a merged
+   * adapter, whose A and B take no part in what the model computes.
+   */
   train(step: number): void {
+    if (this.#isMerged)
+      throw new FtError(
+        "input",
+        "[lora] a merged adapter does not train",
+        "unmerge it first, and merge it again after",
+      );
     this.#mode.training = true;
     const { view } = this.#mode.step;
     view.storage.backend.write(view.storage.buffer, view, Int32Array.of(step));
@@ -93,28 +103,35 @@ export class LoraAdapter {
     return { trainable, total, layers };
   }
 
+  /** Whether the layers multiply by merged weights: after merge(), until unmerge(). */
+  get isMerged(): boolean {
+    return this.#isMerged;
+  }
+
+  /**
+   * Lets every adapted layer multiply by one weight, base and update added, which is faster than both and computes the same.
+   * The base stays beside it as it is, quantised or not, so that unmerge() gives it back bit for bit; a dense copy of the
+   * adapted layers in the adapter's dtype is what that costs. Merged already: nothing happens. Errors: "numeric" (an update
+   * that is not finite), in which case nothing changes.
+   */
+  async merge(): Promise<void> {
+    if (this.#isMerged) return;
+    for (const [path, weight] of await this.#mergedWeights()) this.#layers.get(path)?.useMerged(weight);
+    this.#isMerged = true;
+  }
+
+  /** Base and adapter by themselves again, each to the bit what it was before merge(). Not merged: nothing happens. */
+  unmerge(): void {
+    for (const layer of this.#layers.values()) layer.useMerged(undefined);
+    this.#isMerged = false;
+  }
+
   /**
    * Adds every update to its base weight and takes the adapters off; the model computes the same without them. Refuses
    * updates that are not finite, in which case nothing changes.
    */
   async fuse(): Promise<void> {
-    const merged = new Map<string, Tensor<WideDType, readonly [string, string]>>();
-    try {
-      for (const [path, layer] of this.#layers) {
-        const weight = layer.materialize(layer.a.dtype);
-        merged.set(path, weight);
-        using size = scope(() => sumSquares(weight));
-        if (!Number.isFinite((await size.read())[0]))
-          throw new FtError(
-            "numeric",
-            `[lora] the merged weight of ${path} is not finite`,
-            "the adapter is broken: load an earlier checkpoint",
-          );
-      }
-    } catch (error) {
-      for (const weight of merged.values()) weight.dispose();
-      throw error;
-    }
+    const merged = await this.#mergedWeights();
     for (const [path, layer] of this.#layers) {
       const weight = merged.get(path)!;
       const held = layer.base.parameters().get("weight");
@@ -138,12 +155,32 @@ export class LoraAdapter {
     this.#drop();
   }
 
-  #drop(): void {
-    for (const { a, b } of this.#layers.values()) {
-      a.dispose();
-      b.dispose();
+  /** The sum of base and update of every layer by its path, all of them finite. */
+  async #mergedWeights(): Promise<Map<string, Tensor<WideDType, readonly [string, string]>>> {
+    const merged = new Map<string, Tensor<WideDType, readonly [string, string]>>();
+    try {
+      for (const [path, layer] of this.#layers) {
+        const weight = layer.materialize(layer.a.dtype);
+        merged.set(path, weight);
+        using size = scope(() => sumSquares(weight));
+        if (!Number.isFinite((await size.read())[0]))
+          throw new FtError(
+            "numeric",
+            `[lora] the merged weight of ${path} is not finite`,
+            "the adapter is broken: load an earlier checkpoint",
+          );
+      }
+      return merged;
+    } catch (error) {
+      for (const weight of merged.values()) weight.dispose();
+      throw error;
     }
+  }
+
+  #drop(): void {
+    for (const layer of this.#layers.values()) layer.detach();
     this.#layers.clear();
+    this.#isMerged = false;
     this.#mode.step.dispose();
   }
 }

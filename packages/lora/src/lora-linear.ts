@@ -1,6 +1,6 @@
 import type { Linear } from "@ft/nn";
 import { type Axes, type FloatDType, type Parameter, scalar, scope, type Tensor, type WideDType } from "@ft/tensor";
-import { add, cast, type LoraAttrs, loraLinear, matmul, scale } from "@ft/tensor/ops";
+import { add, cast, type LoraAttrs, linear, loraLinear, matmul, scale } from "@ft/tensor/ops";
 
 /** What all adapters of a model share: whether they drop inputs, and the step their masks are drawn for. */
 export interface LoraMode {
@@ -16,6 +16,8 @@ export class LoraLinear<I extends string, O extends string> implements Linear<I,
   readonly b: Parameter<WideDType, readonly [O, "rank"]>;
   readonly attrs: LoraAttrs;
   readonly #mode: LoraMode;
+  /** base and update in one weight [out, in], which stands for both while it is there */
+  #merged: Tensor<WideDType, readonly [O, I]> | undefined;
 
   constructor(
     base: Linear<I, O>,
@@ -38,10 +40,13 @@ export class LoraLinear<I extends string, O extends string> implements Linear<I,
     return this.base.outFeatures;
   }
   get bytes(): number {
-    return this.base.bytes + this.a.backend.bytes(this.a) + this.b.backend.bytes(this.b);
+    const { backend } = this.a;
+    const merged = this.#merged ? backend.bytes(this.#merged) : 0;
+    return this.base.bytes + backend.bytes(this.a) + backend.bytes(this.b) + merged;
   }
 
   apply<D extends FloatDType, B extends Axes>(x: Tensor<D, readonly [...B, I]>): Tensor<D, readonly [...B, O]> {
+    if (this.#merged) return linear(x, this.#merged, this.base.parameters().get("bias"));
     const { training, step } = this.#mode;
     const attrs = training ? this.attrs : { ...this.attrs, rate: 0 };
     return loraLinear(this.base.apply(x), x, this.a, this.b, step, attrs);
@@ -53,6 +58,7 @@ export class LoraLinear<I extends string, O extends string> implements Linear<I,
   }
 
   materialize<D extends FloatDType>(dtype: D): Tensor<D, readonly [O, I]> {
+    if (this.#merged) return cast(this.#merged, dtype);
     return scope(() => {
       const { backend, dtype: wide } = this.a;
       const by: Tensor<WideDType, readonly []> =
@@ -61,10 +67,22 @@ export class LoraLinear<I extends string, O extends string> implements Linear<I,
     });
   }
 
-  /** Disposes the adapter and its base. */
-  dispose(): void {
+  /** @internal Multiplies by this weight from now on, instead of base and adapter; by those again without one. Owns it. */
+  useMerged(weight: Tensor<WideDType, readonly [O, I]> | undefined): void {
+    this.#merged?.dispose();
+    this.#merged = weight;
+  }
+
+  /** @internal Disposes the adapter and keeps the base. */
+  detach(): void {
+    this.useMerged(undefined);
     this.a.dispose();
     this.b.dispose();
+  }
+
+  /** Disposes the adapter and its base. */
+  dispose(): void {
+    this.detach();
     this.base.dispose();
   }
 }

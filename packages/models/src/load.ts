@@ -6,6 +6,7 @@ import { configFromGguf } from "./config/from-gguf.ts";
 import { configFromHf } from "./config/from-hf.ts";
 import type { LlamaConfig } from "./config/llama-config.ts";
 import { quantMethod } from "./config/quant-method.ts";
+import { unexpressedDivisors, withScaling } from "./config/rope-from-divisors.ts";
 import { type Frequencies, LlamaBlock } from "./llama/block.ts";
 import { Llama } from "./llama/llama.ts";
 import { hasBias, type Projection, projectionShape } from "./llama/names.ts";
@@ -128,19 +129,11 @@ async function loadBlock(
   });
 }
 
-/** From the config; a GGUF file brings Llama 3's scaling as divisors, in rope_freqs.weight. */
+/** From the config; divided as a GGUF file says where no config expresses that. */
 async function loadFrequencies(backend: Backend, config: LlamaConfig, source: WeightSource): Promise<Frequencies> {
   const values = inverseFrequencies({ theta: config.ropeTheta, headDim: config.headDim, scaling: config.ropeScaling });
-  if (source.tensors.has("rope_freqs.weight")) {
-    const divisors = await source.read("rope_freqs.weight", "f32");
-    if (divisors.length !== values.length)
-      throw new FtError(
-        "format",
-        `[model] ${source.path}: rope_freqs.weight has ${divisors.length} values`,
-        `a head of ${config.headDim} needs ${values.length}`,
-      );
-    for (const [i, divisor] of divisors.entries()) values[i]! /= divisor;
-  }
+  const divisors = await unexpressedDivisors(source, config);
+  for (const [i, divisor] of divisors?.entries() ?? []) values[i]! /= divisor;
   return tensor(backend, "f32", ["frequency"], [values.length], values);
 }
 
@@ -159,7 +152,8 @@ export async function readModelFacts(
   if (table === undefined)
     throw new FtError("format", `[model] ${path} has no token_embd.weight`, "it holds no language model");
   const facts = { tensors: new Set(source.tensors.keys()), vocabSize: table.shape[0] ?? 0 };
-  return { config: configFromGguf(source.metadata, path, facts), quantized: false };
+  const config = await withScaling(source, configFromGguf(source.metadata, path, facts));
+  return { config, quantized: false };
 }
 
 /** Whether a folder's config says that it is quantised; refuses a quantisation that `format` does not read. */

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { createCpuBackend } from "@ft/backend-cpu";
 import { memory } from "@ft/tensor";
 import { expectClose } from "@ft/testing";
+import { openWeights } from "@ft/weights";
 import { describe, expect, it, onTestFinished } from "vitest";
 import { configFromGguf, configFromHf, loadModel, saveModel } from "../src/index.ts";
 import { goldenBatch, goldenFolder, goldenJson, goldenTensors, realLogits } from "./goldens.ts";
@@ -102,6 +103,20 @@ describe("loadModel of a file that contradicts itself", () => {
       /rope_freqs\.weight has \d+ values; a head of \d+ needs/,
     );
     expect(memory(backend).live).toBe(0);
+  });
+
+  it("refuses frequencies that are divided by nothing", async () => {
+    const from = join(goldenFolder("llama-gguf"), "llama3-rope.gguf");
+    await using source = await openWeights(from);
+    const bytes = await readFile(from);
+    const at = bytes.indexOf(Buffer.from((await source.read("rope_freqs.weight", "f32")).buffer));
+    const file = join(await scratch(), "x.gguf");
+    for (const bad of [0, -1, Number.NaN, Number.POSITIVE_INFINITY]) {
+      bytes.writeFloatLE(bad, at + 8);
+      await writeFile(file, bytes);
+      const wrong = loadModel(file, { backend: await createCpuBackend() });
+      await expect(wrong).rejects.toThrow(`rope_freqs.weight has the value ${bad}`);
+    }
   });
 
   it("does not count to a billion layers first", async () => {

@@ -1,5 +1,4 @@
-import { createHash, randomBytes } from "node:crypto";
-import { createReadStream } from "node:fs";
+import { randomBytes } from "node:crypto";
 import { lstat, mkdir, open, readdir, readFile, rename, rm } from "node:fs/promises";
 import { hostname } from "node:os";
 import { basename, dirname, join, resolve } from "node:path";
@@ -7,6 +6,7 @@ import { FtError } from "@ft/tensor";
 import { syncFolder, writeFileAtomic } from "./atomic.ts";
 import { errnoOf, ioError } from "./io-error.ts";
 import { clip, JsonReader } from "./json-reader.ts";
+import { sha256File } from "./sha256-file.ts";
 
 const manifestName = "manifest.json";
 const maxManifest = 16 * 2 ** 20;
@@ -59,7 +59,7 @@ export async function verifyFolder(dir: string): Promise<Manifest> {
       new FtError("format", `${path} ${what}`, "the folder is damaged: use another one, such as an earlier checkpoint");
     if (!found.isFile()) throw broken("is not a regular file");
     if (found.size !== bytes) throw broken(`has ${found.size} bytes where ${bytes} were written`);
-    if ((await hashFile(path)) !== sha256) throw broken("differs from what was written (SHA-256)");
+    if ((await sha256File(path)) !== sha256) throw broken("differs from what was written (SHA-256)");
   }
   return manifest;
 }
@@ -127,20 +127,10 @@ async function flushAndHash(path: string): Promise<{ bytes: number; sha256: stri
   try {
     await handle.sync();
     const { size } = await handle.stat();
-    return { bytes: size, sha256: await hashFile(path) };
+    return { bytes: size, sha256: await sha256File(path) };
   } finally {
     await handle.close();
   }
-}
-
-async function hashFile(path: string): Promise<string> {
-  const hash = createHash("sha256");
-  try {
-    for await (const chunk of createReadStream(path, { highWaterMark: 2 ** 20 })) hash.update(chunk);
-  } catch (error) {
-    throw ioError(error, "read", path);
-  }
-  return hash.digest("hex");
 }
 
 function toJson(manifest: Manifest): string {

@@ -36,6 +36,7 @@ export interface HubModel {
   readonly commit: string;
   readonly branch?: string;
   readonly files: Readonly<Record<string, Uint8Array | string>>;
+  readonly private?: boolean;
 }
 
 export interface HubServer {
@@ -48,6 +49,8 @@ export interface HubServer {
   fault: (asked: Asked) => Fault | undefined;
   /** the list of files without sizes and etags */
   bare: boolean;
+  /** answers what this server does not, such as uploads; false where it does not either */
+  also: (request: IncomingMessage, response: ServerResponse, asked: Asked) => boolean;
 }
 
 /** SHA-256 as the hub names a large file. */
@@ -57,11 +60,14 @@ export const sha256 = (bytes: Uint8Array): string => createHash("sha256").update
 export const gitSha1 = (bytes: Uint8Array): string =>
   createHash("sha1").update(`blob ${bytes.length}\0`).update(bytes).digest("hex");
 
-export const isLarge = (path: string): boolean => /\.(safetensors|gguf|bin)$/.test(path);
+export const isLarge = (path: string, size = 1): boolean => size > 0 && /\.(safetensors|gguf|bin)$/.test(path);
 
 /** A hub on this machine, over real sockets, with a second server where large files are; closed when the test ends. */
 export async function startHub(...models: readonly HubModel[]): Promise<HubServer> {
-  const hub: HubServer = { endpoint: "", asked: [], fetched: [], models, fault: () => undefined, bare: false };
+  const hub: HubServer = {
+    ...{ endpoint: "", asked: [], fetched: [], models, bare: false },
+    ...{ fault: () => undefined, also: () => false },
+  };
   let cdnAddress = "";
   const note = (at: Asked["at"], request: IncomingMessage): { asked: Asked; fault: Fault | undefined } => {
     const { method = "GET", url: path = "/", headers } = request;
@@ -72,21 +78,21 @@ export async function startHub(...models: readonly HubModel[]): Promise<HubServe
   const cdnRoot = await listen((request, response) => {
     const { asked, fault } = note("cdn", request);
     const { searchParams, pathname } = new URL(asked.path, "http://cdn");
-    const [, org = "", name = ""] = pathname.split("/");
+    const [, org = "", name = "", commit = ""] = pathname.split("/");
     const file = searchParams.get("file") ?? "";
     hub.fetched.push(asked.range === undefined ? file : `${file} ${asked.range}`);
-    sendFile(contentOf(hub, `${org}/${name}`, file) ?? Buffer.alloc(0), asked, fault, response);
+    sendFile(contentOf(modelAt(hub, `${org}/${name}`, commit), file) ?? Buffer.alloc(0), asked, fault, response);
   });
   cdnAddress = cdnRoot;
   const endpoint = await listen((request, response) => {
     const { asked, fault } = note("hub", request);
     if (fault?.status !== undefined) refuse(response, fault);
-    else answer(hub, asked, fault, response, cdnAddress);
+    else if (!hub.also(request, response, asked)) answer(hub, asked, fault, response, cdnAddress);
   });
   return Object.assign(hub, { endpoint });
 }
 
-async function listen(handle: (request: IncomingMessage, response: ServerResponse) => void): Promise<string> {
+export async function listen(handle: (request: IncomingMessage, response: ServerResponse) => void): Promise<string> {
   const server = createServer(handle);
   await new Promise<void>((ready) => server.listen(0, "127.0.0.1", ready));
   onTestFinished(() => {
@@ -97,12 +103,17 @@ async function listen(handle: (request: IncomingMessage, response: ServerRespons
   return `http://127.0.0.1:${port}`;
 }
 
-function contentOf(hub: HubServer, id: string, path: string): Buffer | undefined {
-  const content = hub.models.find((model) => model.id === id)?.files[path];
+/** A model at a commit or a branch. */
+export function modelAt({ models }: HubServer, id: string, revision: string): HubModel | undefined {
+  return models.find((one) => one.id === id && (revision === one.commit || revision === (one.branch ?? "main")));
+}
+
+function contentOf(model: HubModel | undefined, path: string): Buffer | undefined {
+  const content = model?.files[path];
   return content === undefined ? undefined : Buffer.from(content);
 }
 
-function refuse(response: ServerResponse, { status = 500, headers = {}, body = "" }: Fault): unknown {
+export function refuse(response: ServerResponse, { status = 500, headers = {}, body = "" }: Fault): unknown {
   return response.writeHead(status, { "content-length": Buffer.byteLength(body), ...headers }).end(body);
 }
 
@@ -117,48 +128,51 @@ function answer(
   const api = /^\/api\/models\/([^/]+\/[^/]+)(?:\/(revision|tree)\/([^/]+))?\/?$/.exec(pathname);
   const resolve = /^\/([^/]+\/[^/]+)\/resolve\/([^/]+)\/(.+)$/.exec(pathname);
   const id = api?.[1] ?? resolve?.[1] ?? "";
-  const model = hub.models.find((one) => one.id === id);
-  if (model === undefined) return refuse(response, { status: 404, headers: { "x-error-code": "RepoNotFound" } });
-  const revision = decodeURIComponent(api?.[3] ?? resolve?.[2] ?? "main");
-  if (revision !== model.commit && revision !== (model.branch ?? "main"))
-    return refuse(response, { status: 404, headers: { "x-error-code": "RevisionNotFound" } });
+  if (!hub.models.some((one) => one.id === id))
+    return refuse(response, { status: 404, headers: { "x-error-code": "RepoNotFound" } });
+  const model = modelAt(hub, id, decodeURIComponent(api?.[3] ?? resolve?.[2] ?? "main"));
+  if (model === undefined) return refuse(response, { status: 404, headers: { "x-error-code": "RevisionNotFound" } });
   if (api) return json(response, api[2] === "tree" ? tree(model) : info(model, hub.bare));
 
   const path = decodeURIComponent(resolve?.[3] ?? "");
-  const content = contentOf(hub, id, path);
+  const content = contentOf(model, path);
   const headers = { "x-repo-commit": model.commit };
   if (content === undefined)
     return refuse(response, { status: 404, headers: { ...headers, "x-error-code": "EntryNotFound" } });
-  if (!isLarge(path)) {
+  if (!isLarge(path, content.length)) {
     if (asked.method === "GET") hub.fetched.push(path);
     return sendFile(content, asked, fault, response, { ...headers, etag: `"${gitSha1(content)}"` });
   }
-  const location = `${cdn}/${id}/blob?file=${encodeURIComponent(path)}&signature=1`;
+  const location = `${cdn}/${id}/${model.commit}/blob?file=${encodeURIComponent(path)}&signature=1`;
   const linked = { "x-linked-etag": `"${sha256(content)}"`, "x-linked-size": `${content.length}` };
   return response.writeHead(302, { ...headers, ...linked, location }).end();
 }
 
-function json(response: ServerResponse, value: unknown): unknown {
+export function json(response: ServerResponse, value: unknown): unknown {
   const text = JSON.stringify(value);
   return response
     .writeHead(200, { "content-type": "application/json", "content-length": Buffer.byteLength(text) })
     .end(text);
 }
 
-function info({ id, commit, files }: HubModel, bare: boolean): object {
+function info({ id, commit, files, private: isPrivate = false }: HubModel, bare: boolean): object {
   const siblings = Object.entries(files).map(([rfilename, content]) => {
     const bytes = Buffer.from(content);
     if (bare) return { rfilename };
-    const lfs = isLarge(rfilename) ? { lfs: { sha256: sha256(bytes), size: bytes.length, pointerSize: 134 } } : {};
+    const lfs = isLarge(rfilename, bytes.length)
+      ? { lfs: { sha256: sha256(bytes), size: bytes.length, pointerSize: 134 } }
+      : {};
     return { rfilename, size: bytes.length, blobId: gitSha1(bytes), ...lfs };
   });
-  return { _id: "0", id, modelId: id, sha: commit, private: false, gated: false, tags: [], siblings };
+  return { _id: "0", id, modelId: id, sha: commit, private: isPrivate, gated: false, tags: [], siblings };
 }
 
 function tree({ files }: HubModel): object[] {
   return Object.entries(files).map(([path, content]) => {
     const bytes = Buffer.from(content);
-    const lfs = isLarge(path) ? { lfs: { oid: sha256(bytes), size: bytes.length, pointerSize: 134 } } : {};
+    const lfs = isLarge(path, bytes.length)
+      ? { lfs: { oid: sha256(bytes), size: bytes.length, pointerSize: 134 } }
+      : {};
     return { type: "file", path, size: bytes.length, oid: gitSha1(bytes), ...lfs };
   });
 }

@@ -25,7 +25,9 @@ for (let step = Number(first); ; step++) {
 /** The product's own files as plain JavaScript, since the process to be killed has no TypeScript loader. */
 async function compile(folder: string): Promise<string> {
   const weights = new URL("../src/", import.meta.url);
-  const sources = ["commit-folder", "atomic", "io-error", "json-reader"].map((name) => new URL(`${name}.ts`, weights));
+  const sources = ["commit-folder", "atomic", "io-error", "json-reader", "sha256-file"].map(
+    (name) => new URL(`${name}.ts`, weights),
+  );
   for (const source of [...sources, new URL("../../tensor/src/error.ts", import.meta.url)]) {
     const options = { module: ts.ModuleKind.ESNext, target: ts.ScriptTarget.ES2022 };
     const { outputText } = ts.transpileModule(await readFile(source, "utf8"), { compilerOptions: options });

@@ -43,15 +43,22 @@ export function evaluationText(evaluation: Evaluation): string {
   return lines.join("\n");
 }
 
-/** eval.md. */
-export function evaluationMarkdown(evaluation: Evaluation): string {
-  const { general, worst, samples, measures } = evaluation;
-  const parts = ["# Evaluation", heading(evaluation), markdownTable(comparison(evaluation))];
+/** Paragraphs of Markdown: the numbers, and how they were computed. */
+export function evaluationNumbers(evaluation: Evaluation): string[] {
+  const { general, measures } = evaluation;
+  const parts = [heading(evaluation), markdownTable(comparison(evaluation))];
   const signatures = measures.flatMap(({ name, signature }) =>
     signature === undefined ? [] : [`${name}: \`${signature}\``],
   );
   if (signatures.length > 0) parts.push(`${signatures.join("; ")}.`);
   if (general) parts.push("## General ability", generalHeading(general), markdownTable(generalCells(general)));
+  return parts;
+}
+
+/** eval.md. */
+export function evaluationMarkdown(evaluation: Evaluation): string {
+  const { worst, samples } = evaluation;
+  const parts = ["# Evaluation", ...evaluationNumbers(evaluation)];
   const rows = (title: string, shown: readonly EvaluatedRow[]): void => {
     if (shown.length > 0) parts.push(`## ${title}`, ...shown.map((row) => fenced(rowLines(row).join("\n"))));
   };

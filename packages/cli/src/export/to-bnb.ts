@@ -2,31 +2,19 @@ import { asWeights } from "@ft/export";
 import { loadModelFrom, saveModel } from "@ft/models";
 import type { Linear } from "@ft/nn";
 import { bitsandbytesFormat, errorTable, quantizationError } from "@ft/quant-nf4";
-import { type Backend, FtError, sizeOf } from "@ft/tensor";
+import { FtError, sizeOf } from "@ft/tensor";
 import { commitFolder } from "@ft/weights";
 import { quantizedMethod } from "../config/quantization.ts";
 import { quantizationDefaults } from "../config/train-config.ts";
-import type { Io } from "../io.ts";
 import { bytes } from "../run/download.ts";
 import { storedFormat } from "../run/stored-format.ts";
-import type { Opened } from "./opened.ts";
+import type { ExportFlags, ExportJob } from "./job.ts";
 
-export interface BnbFlags {
-  readonly out: string;
-  readonly type: "nf4" | "fp4" | "int8";
-  readonly blockSize?: number;
-  /** false: the scales of the blocks stay f32 */
-  readonly doubleQuant: boolean;
-  readonly computeDtype?: "f32" | "bf16" | "f16";
-}
+export const bnbTypes = ["nf4", "fp4", "int8"] as const;
 
 /** A model's layers quantised as bitsandbytes writes them, and what that cost each weight. */
-export async function toBnb(
-  opened: Opened,
-  flags: BnbFlags,
-  { backend, io, signal }: { readonly backend: Backend; readonly io: Io; readonly signal: AbortSignal },
-): Promise<void> {
-  const quantization = settle(flags);
+export async function toBnb({ opened, flags, type, backend, io, signal }: ExportJob): Promise<void> {
+  const quantization = settle(flags, chosen(type));
   if (await storedFormat(opened.model))
     throw new FtError(
       "unsupported",
@@ -54,7 +42,13 @@ export async function toBnb(
   io.document({ out: flags.out, ...quantization, layers: linears.size, bytes: sizes.held, errors });
 }
 
-function settle({ type, blockSize, doubleQuant }: BnbFlags) {
+type BnbType = (typeof bnbTypes)[number];
+
+function chosen(type: string): BnbType {
+  return bnbTypes.find((each) => each === type) ?? "nf4";
+}
+
+function settle({ blockSize, doubleQuant }: ExportFlags, type: BnbType) {
   if (type === "int8" && !doubleQuant)
     throw new FtError("config", "--no-double-quant is given with type int8, which has one scale a row", "leave it out");
   quantizedMethod({ quantization: { type, ...(blockSize !== undefined && { blockSize }) } });

@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { plannedArray } from "@ft/backend-plan";
-import { configFromGguf, configFromHf, type LlamaConfig, parameterShapes, quantMethod } from "@ft/models";
+import { configFromHf, type LlamaConfig, parameterShapes, quantMethod, readModelFacts } from "@ft/models";
 import { bytesPerElement, type DType, type FloatDType, FtError, isFloat, sizeOf } from "@ft/tensor";
 import { openWeights, readJsonFile, type TensorInfo, type WeightSource } from "@ft/weights";
 import type { Quantization } from "../config/train-config.ts";
@@ -79,11 +79,7 @@ function storedQuantization(json: unknown, file: string): Quantization | undefin
 
 async function describeGguf(path: string): Promise<DescribedModel> {
   await using source = await openWeights(path);
-  const table = source.tensors.get("token_embd.weight");
-  if (table === undefined)
-    throw new FtError("format", `[model] ${path} has no token_embd.weight`, "it holds no language model");
-  const facts = { tensors: new Set(source.tensors.keys()), vocabSize: table.shape[0] ?? 0 };
-  const config = configFromGguf(source.metadata, path, facts);
+  const { config } = await readModelFacts(path, source, undefined);
   // blocks are widened to f32; names and the order of rows are Hugging Face's here, which take the same memory
   const hosts = [...source.tensors.values()].map(({ host }) => host);
   const dtype = hosts.filter((host) => host === "bf16" || host === "f16").length > hosts.length / 2 ? "f16" : "f32";

@@ -33,11 +33,15 @@ export async function downloadShown(
 
 const barWidth = 20;
 
-function showProgress({ progress: stream, note }: Io): { update(progress: DownloadProgress): void; end(): void } {
+/** How far a transfer is, in bytes and files. */
+type Transfer = Pick<DownloadProgress, "bytes" | "size" | "received" | "filesDone" | "files">;
+
+/** Shows a transfer as it goes. `received` is what came, or went, over the network. */
+export function showProgress({ progress: stream, note }: Io): { update(progress: Transfer): void; end(): void } {
   const begun = performance.now();
   let drawn = 0;
   let tenth = -1;
-  const text = ({ bytes: there, size, received, filesDone, files }: DownloadProgress): string => {
+  const text = ({ bytes: there, size, received, filesDone, files }: Transfer): string => {
     const share = size === 0 ? 1 : there / size;
     const rate = bytes(received / Math.max(0.001, (performance.now() - begun) / 1000));
     const bar = "█".repeat(Math.floor(share * barWidth)).padEnd(barWidth, "░");

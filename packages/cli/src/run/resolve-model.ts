@@ -16,6 +16,8 @@ export interface ModelPlace {
   readonly path: string;
   /** what an adapter says its base is: the id on the hub, or the path as given */
   readonly base: string;
+  /** the id, where it is a model of the hub */
+  readonly hubId?: string;
   /** what finds the same weights again: the name at its commit, or the absolute path */
   readonly exact: string;
 }
@@ -56,7 +58,7 @@ export async function resolveModel(given: string, need: Need, io: Io, signal: Ab
 
 function placeOf({ folder, commit }: Snapshot, { id, file }: HubName): ModelPlace {
   const path = file === undefined ? folder : join(folder, file);
-  return { path, base: id, exact: `${id}${file === undefined ? "" : `/${file}`}@${commit}` };
+  return { path, base: id, hubId: id, exact: `${id}${file === undefined ? "" : `/${file}`}@${commit}` };
 }
 
 /** Whether a snapshot has all files that loading needs; it may hold others only. */

@@ -4,7 +4,7 @@ import { basename, join } from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { FtError } from "@ft/tensor";
-import { sha256 } from "./digest.ts";
+import { sha256File } from "@ft/weights";
 import type { Unpacked } from "./from-pip.ts";
 import type { NvidiaPackage } from "./packages.ts";
 import { shell } from "./shell.ts";
@@ -28,7 +28,7 @@ export async function fromArchive(
   await mkdir(work, { recursive: true });
   const { body } = await get(`${address.slice(0, address.lastIndexOf("/"))}/${listed.path}`, signal);
   if (body) await pipeline(Readable.fromWeb(body), createWriteStream(file), { signal });
-  const digest = await sha256(file);
+  const digest = await sha256File(file);
   if (digest !== listed.sha256)
     throw new FtError(
       "io",

@@ -1,7 +1,7 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { FtError } from "@ft/tensor";
-import { sha256 } from "./digest.ts";
+import { sha256File } from "@ft/weights";
 import type { NvidiaPackage } from "./packages.ts";
 import { runs, shell } from "./shell.ts";
 
@@ -36,7 +36,7 @@ export async function fromPip(
   if (source === undefined || version === undefined)
     throw new FtError("io", `pip brought no wheel of ${requirement}`, "try --from archive");
   const folder = join(work, product);
-  const digest = await sha256(join(wheels, source));
+  const digest = await sha256File(join(wheels, source));
   await shell(python, ["-m", "zipfile", "-e", join(wheels, source), folder], signal);
   return { version, folder, source, sha256: digest };
 }

@@ -1,9 +1,7 @@
 import { createHash } from "node:crypto";
-import { createReadStream } from "node:fs";
 import { readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
-import { pipeline } from "node:stream/promises";
-import { FtError } from "@ft/tensor";
+import { sha256File } from "@ft/weights";
 import { withAbsolutePaths } from "../config/settle.ts";
 import type { TrainConfig } from "../config/train-config.ts";
 import { version } from "../version.ts";
@@ -24,7 +22,7 @@ export async function recordOf(config: TrainConfig, model: string): Promise<RunR
     ...(await weightFiles(config.model)),
   ];
   const hashes: Record<string, string> = {};
-  for (const file of files) hashes[file] = await sha256(file);
+  for (const file of files) hashes[file] = await sha256File(file);
   return {
     config: { ...withAbsolutePaths(config), model },
     versions: { ft: version, node: process.versions.node },
@@ -75,14 +73,4 @@ async function weightFiles(model: string): Promise<string[]> {
     .filter((name) => name.endsWith(".safetensors"))
     .sort()
     .map((name) => join(model, name));
-}
-
-async function sha256(file: string): Promise<string> {
-  const hash = createHash("sha256");
-  try {
-    await pipeline(createReadStream(file), hash);
-  } catch (cause) {
-    throw new FtError("io", `${file} cannot be read`, "check the path and its permissions", { cause });
-  }
-  return hash.digest("hex");
 }

@@ -1,5 +1,6 @@
-import { type Batch, type CausalLm, type HostBatch, uploadBatch } from "@ft/models";
-import { FtError, type Tensor, type WideDType } from "@ft/tensor";
+import type { CausalLm } from "@ft/models";
+import { FtError } from "@ft/tensor";
+import { type LogitSource, type Logits, logitSource, rowsAtATime } from "./logit-source.ts";
 
 /** How far one model's next-token distributions are from another's. */
 export interface LogitKl {
@@ -13,24 +14,23 @@ export interface LogitKl {
   readonly tokens: number;
 }
 
-/** Bytes of one model's logits that may exist at a time. */
-const logitsBytes = 32 * 2 ** 20;
-
 /**
  * KL(reference ‖ other) = Σ p·(log p − log q) of the next token at every position of the prompts, in f64 over the logits of both.
- * The models may live on different backends; logits exist for some positions at a time only. Errors: "input" (no prompts, another
- * vocabulary, a prompt that is empty or longer than a context), "data" (unknown ids), "numeric" (logits that are not finite).
+ * The models may live on different backends, or in another program (openOnnx); logits exist for some positions at a time only.
+ * Errors: "input" (no prompts, another vocabulary, a prompt that is empty or longer than a context), "data" (unknown ids),
+ * "numeric" (logits that are not finite).
  */
 export async function logitKl(
-  reference: CausalLm,
-  other: CausalLm,
+  reference: CausalLm | LogitSource,
+  other: CausalLm | LogitSource,
   prompts: readonly (readonly number[])[],
 ): Promise<LogitKl> {
-  const { vocabSize } = reference.config;
-  check(reference, other, prompts);
+  const [ours, theirs] = [logitSource(reference), logitSource(other)];
+  const { vocabSize } = ours;
+  check(ours, theirs, prompts);
   let [sum, maxKl, same, tokens] = [0, 0, 0, 0];
   for (const prompt of prompts)
-    for await (const [p, q] of pairs(reference, other, prompt))
+    for await (const [p, q] of pairs(ours, theirs, prompt))
       for (let at = 0; at < p.length; at += vocabSize) {
         const one = rowKl(p.subarray(at, at + vocabSize), q.subarray(at, at + vocabSize));
         if (!Number.isFinite(one.kl))
@@ -47,46 +47,24 @@ export async function logitKl(
   return { meanKl: sum / tokens, maxKl, sameTop1: same / tokens, tokens };
 }
 
-type Wide = Float32Array | Float64Array;
-
 /** The logits of a prompt in both models on the host, [rows, vocab] at a time. */
-async function* pairs(reference: CausalLm, other: CausalLm, prompt: readonly number[]): AsyncGenerator<[Wide, Wide]> {
-  const rows = Math.max(1, Math.floor(logitsBytes / (4 * reference.config.vocabSize)));
-  const [ours, theirs] = [upload(reference, prompt), upload(other, prompt)];
-  const right = other.logitPieces(theirs, rows);
+async function* pairs(ours: LogitSource, theirs: LogitSource, prompt: readonly number[]) {
+  const rows = rowsAtATime(ours.vocabSize);
+  const right = theirs.logitRows(prompt, rows)[Symbol.asyncIterator]();
   try {
-    for (const p of reference.logitPieces(ours, rows)) {
-      const q = right.next();
-      if (q.done) p.dispose();
-      else yield [await taken(p), await taken(q.value)];
+    for await (const p of ours.logitRows(prompt, rows)) {
+      const q = await right.next();
+      if (q.done || q.value.length !== p.length)
+        throw new FtError("shape", "[logitKl] the models give logits of different lengths", "report this");
+      yield [p, q.value] as const;
     }
   } finally {
-    right.return(undefined);
-    for (const batch of [ours, theirs]) for (const held of Object.values(batch)) held.dispose();
-  }
-}
-
-function upload(model: CausalLm, prompt: readonly number[]): Batch {
-  const seq = prompt.length;
-  const host: HostBatch = {
-    ...{ batch: 1, seq, tokens: Int32Array.from(prompt), targets: new Int32Array(seq).fill(-1) },
-    positions: Int32Array.from(prompt, (_, i) => i),
-    segments: new Int32Array(seq).fill(1),
-  };
-  return uploadBatch(model.backend, host, model.config.vocabSize);
-}
-
-/** The values of a tensor, which is disposed. */
-async function taken(x: Tensor<WideDType>): Promise<Wide> {
-  try {
-    return await x.read();
-  } finally {
-    x.dispose();
+    await right.return?.();
   }
 }
 
 /** One position's divergence, and whether the first of its largest logits is the same. */
-export function rowKl(p: Wide, q: Wide): { kl: number; same: boolean } {
+export function rowKl(p: Logits, q: Logits): { kl: number; same: boolean } {
   const [topP, topQ] = [top(p), top(q)];
   const logP = logSum(p, p[topP]!);
   const shift = logP - logSum(q, q[topQ]!);
@@ -96,21 +74,25 @@ export function rowKl(p: Wide, q: Wide): { kl: number; same: boolean } {
   return { kl: Math.max(0, kl), same: topP === topQ };
 }
 
-function top(x: Wide): number {
+/** −log p of a token at one position, in nats. */
+export function rowNll(logits: Logits, token: number): number {
+  return logSum(logits, logits[top(logits)]!) - logits[token]!;
+}
+
+function top(x: Logits): number {
   let at = 0;
   for (let i = 1; i < x.length; i++) if (x[i]! > x[at]!) at = i;
   return at;
 }
 
 /** log Σ exp(x), by its largest value so that nothing overflows. */
-function logSum(x: Wide, most: number): number {
+function logSum(x: Logits, most: number): number {
   let sum = 0;
   for (let i = 0; i < x.length; i++) sum += Math.exp(x[i]! - most);
   return most + Math.log(sum);
 }
 
-function check(reference: CausalLm, other: CausalLm, prompts: readonly (readonly number[])[]): void {
-  const [ours, theirs] = [reference.config, other.config];
+function check(ours: LogitSource, theirs: LogitSource, prompts: readonly (readonly number[])[]): void {
   if (ours.vocabSize !== theirs.vocabSize)
     throw new FtError(
       "input",

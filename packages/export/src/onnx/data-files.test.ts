@@ -56,4 +56,9 @@ it("refuses a weight of another size than it said, and sizes that are none", asy
   await expect(writeDataFiles(dir, layout)).rejects.toThrow(/\[onnx\] a came with 512 bytes of 501/);
   expect(await readdir(dir)).not.toContain("s.onnx_data");
   expect(() => layOut("s.onnx", [], 0)).toThrow(/data files of 0 bytes/);
+  const many = Array.from({ length: 101 }, (_, i) => weight(`w${i}`, 10, 1));
+  expect(() => layOut("s.onnx", many, 1)).toThrow(
+    /101 data files of at most 1 bytes, and transformers\.js reads at most 100/,
+  );
+  expect(layOut("s.onnx", many.slice(1), 1).files).toHaveLength(100);
 });

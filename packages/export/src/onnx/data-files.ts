@@ -7,6 +7,9 @@ import type { OnnxTensor } from "./proto.ts";
 /** Tensors begin at multiples of a page, so that they can be mapped into memory. */
 const page = 4096;
 
+/** transformers.js reads no more of them. */
+const mostFiles = 100;
+
 /** One file beside a model. */
 interface DataFile {
   readonly name: string;
@@ -20,7 +23,10 @@ export interface DataLayout {
   readonly external: readonly OnnxTensor[];
 }
 
-/** Spreads weights over files of at most `maxBytes`; a weight that is larger has a file of its own. */
+/**
+ * Spreads weights over files of at most `maxBytes`; a weight that is larger has a file of its own.
+ * Code "input" for sizes that are not above 0, or that make more files than transformers.js reads.
+ */
 export function layOut(model: string, weights: readonly Weight[], maxBytes: number): DataLayout {
   if (!(maxBytes > 0)) throw new FtError("input", `[onnx] data files of ${maxBytes} bytes`, "give a positive number");
   const files: DataFile[] = [];
@@ -39,6 +45,12 @@ export function layOut(model: string, weights: readonly Weight[], maxBytes: numb
       file.bytes += padded(data.length);
     }
   }
+  if (files.length > mostFiles)
+    throw new FtError(
+      "input",
+      `[onnx] ${files.length} data files of at most ${maxBytes} bytes, and transformers.js reads at most ${mostFiles}`,
+      "allow larger files",
+    );
   return { files, external };
 }
 

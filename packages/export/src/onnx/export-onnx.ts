@@ -8,7 +8,7 @@ import { endsOf } from "../source/hf-config.ts";
 import { layOut, writeDataFiles } from "./data-files.ts";
 import { encodeModel } from "./proto.ts";
 import { WeightReader } from "./reader.ts";
-import { cacheDType, checkTypes, decoderGraph, fileOf, type OnnxType } from "./types.ts";
+import { cacheDType, checkTypes, decoderGraph, type OnnxType, onnxFile } from "./types.ts";
 
 /** Which ONNX files are written, and how. */
 export interface ExportOnnxOptions {
@@ -44,7 +44,7 @@ export async function exportOnnx(
   const planned = types.map((type) => {
     const reader = new WeightReader(source, signal, onTensor && ((name) => onTensor(name, type)));
     const graph = decoderGraph(source.config, reader, { type, backend });
-    const data = layOut(fileOf(type), graph.weights, dataFileSize);
+    const data = layOut(onnxFile(type), graph.weights, dataFileSize);
     return { type, data, model: encodeModel(graph.model(data.external)) };
   });
   await commitFolder(folder, async (temporary) => {
@@ -52,14 +52,14 @@ export async function exportOnnx(
     await mkdir(inside);
     for (const { type, data, model } of planned) {
       await writeDataFiles(inside, data);
-      await writeFileAtomic(join(inside, fileOf(type)), model);
+      await writeFileAtomic(join(inside, onnxFile(type)), model);
     }
-    const counts = planned.map(({ type, data }) => [fileOf(type), data.files.length] as const);
+    const counts = planned.map(({ type, data }) => [onnxFile(type), data.files.length] as const);
     const extra = { "transformers.js_config": webConfig(types, counts) };
     await writeCompanions(temporary, { config: source.hfConfig, files: withGeneration(source) }, "f32", extra);
   });
   const files = planned.flatMap(({ type, data, model }) => [
-    { name: `onnx/${fileOf(type)}`, type, bytes: model.length },
+    { name: `onnx/${onnxFile(type)}`, type, bytes: model.length },
     ...data.files.map(({ name, bytes }) => ({ name: `onnx/${name}`, type, bytes })),
   ]);
   return { files };

@@ -44,6 +44,11 @@ const otherNames: ReadonlyMap<string, OnnxType> = new Map<string, OnnxType>([
   ...(["nf4", "bnb", "bitsandbytes", "matmulbnb4"] as const).map((name) => [name, "bnb4"] as const),
 ]);
 
+/** The type that another name for it stands for: "nf4" is bnb4, "float16" fp16. */
+export function meantOnnxType(name: string): OnnxType | undefined {
+  return otherNames.get(name.toLowerCase());
+}
+
 /** Whether this is the name of a type that ONNX exports have. */
 export function isOnnxType(name: string): name is OnnxType {
   return Object.hasOwn(types, name);
@@ -55,15 +60,17 @@ export function checkTypes(names: readonly string[]): OnnxType[] {
     throw new FtError("input", "[onnx] there are no types", `name some of ${onnxTypes.join(", ")}`);
   const checked = names.map((name) => {
     if (isOnnxType(name)) return name;
-    const meant = otherNames.get(name.toLowerCase());
+    const meant = meantOnnxType(name);
     const hint = meant === undefined ? "" : `did you mean "${meant}"? `;
     throw new FtError("input", `[onnx] the type "${name}" is unknown`, `${hint}known: ${onnxTypes.join(", ")}`);
   });
   return [...new Set(checked)];
 }
 
-/** The file's name in the folder `onnx`. */
-export const fileOf = (type: OnnxType): string => `model${types[type].suffix}.onnx`;
+/** The file's name in the folder `onnx`: "model_q4.onnx". */
+export function onnxFile(type: OnnxType): string {
+  return `model${types[type].suffix}.onnx`;
+}
 
 /** The dtype of its key/value cache, in transformers.js' words. */
 export const cacheDType = (type: OnnxType): "float32" | "float16" =>

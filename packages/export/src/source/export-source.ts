@@ -18,7 +18,7 @@ export interface ExportSource extends AsyncDisposable {
   /** the folder or file it comes from */
   readonly path: string;
   readonly config: LlamaConfig;
-  /** what config.json says, without quantization_config; made from the metadata of a .gguf file */
+  /** what config.json says, made from the metadata of a .gguf file; writeCompanions takes a former quantisation out of it */
   readonly hfConfig: Readonly<Record<string, unknown>>;
   /** tokenizer, template and generation config by file name: "tokenizer.json", "tokenizer_config.json", "chat_template.jinja", … */
   readonly files: ReadonlyMap<string, Uint8Array>;

@@ -1,5 +1,12 @@
 import { loadAdapter } from "@ft/lora";
-import { type Companions, type LlamaConfig, parameterShapes, readCompanions, readModelFacts } from "@ft/models";
+import {
+  type Companions,
+  type LlamaConfig,
+  parameterShapes,
+  readCompanions,
+  readModelFacts,
+  unexpressedDivisors,
+} from "@ft/models";
 import type { LinearFormat } from "@ft/nn";
 import { bitsandbytesFormat } from "@ft/quant-nf4";
 import { type Backend, FtError } from "@ft/tensor";
@@ -25,18 +32,18 @@ export interface ExportSourceOptions {
 /**
  * Opens a Hugging Face folder (floats or bitsandbytes) or a .gguf file for export. Memory: one layer's weight at a time, and the
  * adapter. Errors: as loadModel and loadAdapter give them; "config" for an adapter of another base, which it names; "unsupported"
- * for a .gguf file with rope_freqs.weight.
+ * for a .gguf file whose rope_freqs.weight is not Llama 3's scaling.
  */
 export async function openExportSource(path: string, options: ExportSourceOptions): Promise<ExportSource> {
   const source = await openWeights(path);
   try {
     const format = options.through ?? bitsandbytesFormat();
     const facts = await readModelFacts(path, source, bitsandbytesFormat());
-    // Llama 3's scaling lies in this tensor as divisors; no config.json can be made of them, and without it the model is another
-    if (source.tensors.has("rope_freqs.weight"))
+    // without its scaling the model is another
+    if (await unexpressedDivisors(source, facts.config))
       throw new FtError(
         "unsupported",
-        `[export] ${path} holds its rotary scaling as the tensor rope_freqs.weight, which other formats have no place for`,
+        `[export] ${path}: no parameters of Llama 3's rotary scaling give the divisors in rope_freqs.weight, and other formats hold nothing else`,
         "export from the Hugging Face folder that the file was made from",
       );
     const { config, files } = await companionsOf(path, source, facts.config, options);
@@ -44,12 +51,11 @@ export async function openExportSource(path: string, options: ExportSourceOption
     await layers.load();
     const { adapter, anyBase = false } = options;
     const merged = adapter === undefined ? undefined : await loadAdapter(layers, adapter, { anyBase });
-    const { quantization_config: _, ...hfConfig } = config;
     const tensors = new Map(
       [...parameterShapes(facts.config)].map(([name, shape]) => [name, layers.describe(name, shape)]),
     );
     return {
-      ...{ path, config: facts.config, hfConfig, files, tensors },
+      ...{ path, config: facts.config, hfConfig: config, files, tensors },
       readWindow: (name, start, count) => layers.readWindow(name, start, count),
       async [Symbol.asyncDispose]() {
         merged?.remove();

@@ -52,7 +52,7 @@ export function configFromGguf(
   };
 }
 
-/** Llama 3's scaling is not in the metadata: it comes as divisors in the tensor rope_freqs.weight. */
+/** Llama 3's scaling is not in the metadata: rope-from-divisors.ts finds it in the tensor rope_freqs.weight. */
 function scalingFrom(fields: Fields): RopeScaling {
   const type = fields.text("llama.rope.scaling.type", "none");
   if (type === "none") return { type: "default" };

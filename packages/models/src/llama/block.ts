@@ -4,6 +4,7 @@ import { add, mergeLast, rmsNorm, rope, splitLast, swiglu } from "@ft/tensor/ops
 import type { LlamaConfig } from "../config/llama-config.ts";
 import { type Projection, projections } from "./names.ts";
 
+/** The residual stream, [batch, seq, hidden]. */
 export type Hidden = Tensor<FloatDType, readonly ["batch", "seq", "hidden"]>;
 export type Query = Tensor<FloatDType, readonly ["batch", "seq", "head", "headDim"]>;
 export type KeyValue = Tensor<FloatDType, readonly ["batch", "seq", "kvHead", "headDim"]>;
@@ -42,8 +43,22 @@ export class LlamaBlock {
 
   /** x, the residual stream [batch, seq, hidden], after this block. */
   forward(x: Hidden, positions: Positions, frequencies: Frequencies, attend: Attend): Hidden {
-    const { headDim, rmsNormEps } = this.#config;
+    const { rmsNormEps } = this.#config;
     const h = rmsNorm(x, this.inputNorm, rmsNormEps);
+    const mixed = this.#project("self_attn.o_proj", this.attended(h, positions, frequencies, attend));
+    const y = add(x, mixed.as("batch", "seq", "hidden"));
+    const n = rmsNorm(y, this.postAttentionNorm, rmsNormEps);
+    return add(y, this.#project("mlp.down_proj", this.gated(n)).as("batch", "seq", "hidden"));
+  }
+
+  /** What o_proj is given for the normed h: the heads side by side, [batch, seq, heads · headDim]. */
+  attended(
+    h: Hidden,
+    positions: Positions,
+    frequencies: Frequencies,
+    attend: Attend,
+  ): Tensor<FloatDType, readonly ["batch", "seq", "attention"]> {
+    const { headDim } = this.#config;
     const q = rope(
       splitLast(this.#project("self_attn.q_proj", h), ["head", "headDim"], headDim),
       positions,
@@ -55,11 +70,12 @@ export class LlamaBlock {
       frequencies,
     );
     const v = splitLast(this.#project("self_attn.v_proj", h), ["kvHead", "headDim"], headDim);
-    const mixed = this.#project("self_attn.o_proj", mergeLast(attend(q, k, v), "attention"));
-    const y = add(x, mixed.as("batch", "seq", "hidden"));
-    const n = rmsNorm(y, this.postAttentionNorm, rmsNormEps);
-    const gated = swiglu(this.#project("mlp.gate_proj", n), this.#project("mlp.up_proj", n));
-    return add(y, this.#project("mlp.down_proj", gated).as("batch", "seq", "hidden"));
+    return mergeLast(attend(q, k, v), "attention");
+  }
+
+  /** What down_proj is given for the normed n: the gated units, [batch, seq, intermediate]. */
+  gated(n: Hidden): Tensor<FloatDType, readonly ["batch", "seq", "out"]> {
+    return swiglu(this.#project("mlp.gate_proj", n), this.#project("mlp.up_proj", n));
   }
 
   #project(

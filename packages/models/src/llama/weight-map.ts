@@ -3,7 +3,7 @@ import { type DataOf, type FloatDType, FtError } from "@ft/tensor";
 import type { WeightSource } from "@ft/weights";
 import type { LlamaConfig } from "../config/llama-config.ts";
 import { ggufName, parameterShapes, projectionOf } from "./names.ts";
-import { unpermuteRows } from "./unpermute.ts";
+import { pairedHeads, unpermuteRows } from "./row-pairs.ts";
 
 const head = "lm_head.weight";
 
@@ -59,10 +59,10 @@ function quantizedBeside(
 }
 
 /** llama.cpp stores the rows of q and k in pairs; they are put back into halves. */
-function ggufWeight(name: string, shape: readonly number[], { heads, kvHeads, headDim }: LlamaConfig): StoredWeight {
-  const count = name.includes(".q_proj.") ? heads : name.includes(".k_proj.") ? kvHeads : undefined;
+function ggufWeight(name: string, shape: readonly number[], config: LlamaConfig): StoredWeight {
+  const count = pairedHeads(name, config);
   const at = { name: ggufName(name), shape };
-  return count === undefined ? at : { ...at, transform: (data) => unpermuteRows(data, count, headDim) };
+  return count === undefined ? at : { ...at, transform: (data) => unpermuteRows(data, count, config.headDim) };
 }
 
 /** Tensors some files carry beside the weights: a copy of a tied head, precomputed rotary tables. */

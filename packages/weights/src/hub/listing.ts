@@ -21,20 +21,30 @@ export interface ListedFile {
   readonly etag: string | undefined;
 }
 
-/** The commit that a revision stands for, and the files in it. One request. */
-export async function listFiles(
-  { id, revision }: HubRepo,
-  settings: HubSettings,
-  signal: AbortSignal,
-): Promise<{ readonly commit: string; readonly files: readonly ListedFile[] }> {
-  const what = revision === "main" ? id : `${id} at ${revision}`;
-  const url = `${settings.endpoint}/api/models/${id}/revision/${encodeURIComponent(revision)}?blobs=true`;
-  const request: Request = { url, what, id, impatient: true };
-  const text = await retrying(async () => textOf(await send(request, settings, signal)), settings, signal);
-  return parseListing(text, what);
+/** What a repository holds at a revision. */
+export interface Listing {
+  readonly commit: string;
+  readonly files: readonly ListedFile[];
+  /** undefined where the server does not say */
+  readonly isPrivate: boolean | undefined;
 }
 
-function parseListing(text: string, what: string): { commit: string; files: ListedFile[] } {
+/** The commit that a revision stands for, and the files in it. One request. */
+export async function listFiles(repo: HubRepo, settings: HubSettings, signal: AbortSignal): Promise<Listing> {
+  const request = listingRequest(repo, settings);
+  const text = await retrying(async () => textOf(await send(request, settings, signal)), settings, signal);
+  return parseListing(text, request.what);
+}
+
+/** The request for a listing. */
+export function listingRequest({ id, revision }: HubRepo, { endpoint }: HubSettings): Request {
+  const what = revision === "main" ? id : `${id} at ${revision}`;
+  const url = `${endpoint}/api/models/${id}/revision/${encodeURIComponent(revision)}?blobs=true`;
+  return { url, what, id, impatient: true };
+}
+
+/** Reads the answer to it. Code "format". */
+export function parseListing(text: string, what: string): Listing {
   const broken = (why: string): FtError =>
     new FtError("format", `${what}: the hub's list of files ${why}`, "check HF_ENDPOINT: it may not be a hub");
   let body: unknown;
@@ -43,7 +53,7 @@ function parseListing(text: string, what: string): { commit: string; files: List
   } catch {
     throw broken("is not JSON");
   }
-  const { sha, siblings } = record(body);
+  const { sha, siblings, private: isPrivate } = record(body);
   if (typeof sha !== "string" || !isCommit(sha)) throw broken("names no commit");
   if (!Array.isArray(siblings)) throw broken("has no files");
   const files = siblings.map((entry: unknown): ListedFile => {
@@ -53,7 +63,7 @@ function parseListing(text: string, what: string): { commit: string; files: List
     const large = record(lfs);
     return { path, size: count(large.size) ?? count(size), etag: etagOf(large.sha256) ?? etagOf(blobId) };
   });
-  return { commit: sha, files };
+  return { commit: sha, files, isPrivate: typeof isPrivate === "boolean" ? isPrivate : undefined };
 }
 
 /** Size and etag of a file, asked for where the list did not have them. */
@@ -84,7 +94,8 @@ export function fileUrl(endpoint: string, id: string, commit: string, path: stri
   return `${endpoint}/${id}/resolve/${commit}/${path.split("/").map(encodeURIComponent).join("/")}`;
 }
 
-function record(value: unknown): Record<string, unknown> {
+/** An object's fields; none of anything else. */
+export function record(value: unknown): Record<string, unknown> {
   return typeof value === "object" && value !== null ? { ...value } : {};
 }
 

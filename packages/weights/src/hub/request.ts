@@ -1,6 +1,7 @@
-import type { IncomingMessage } from "node:http";
+import type { ClientRequest, IncomingMessage } from "node:http";
 import { FtError } from "@ft/tensor";
-import { statusError } from "./status-error.ts";
+import { type RequestBody, transmit } from "./body.ts";
+import { type Refusal, statusError } from "./status-error.ts";
 import { Transient } from "./transient.ts";
 
 /** What every request needs to know. */
@@ -13,8 +14,10 @@ export interface Connection {
 /** One request: what it is about, for messages, and what it may answer. */
 export interface Request {
   readonly url: string;
-  readonly method?: "GET" | "HEAD";
+  readonly method?: "GET" | "HEAD" | "POST" | "PUT";
+  /** names in lower case */
   readonly headers?: Readonly<Record<string, string>>;
+  readonly body?: RequestBody;
   /** "config.json of org/name", for messages */
   readonly what: string;
   /** id of the model, for messages */
@@ -23,6 +26,10 @@ export interface Request {
   readonly elsewhere?: boolean;
   /** fail at once where there is no such host, or nobody listens */
   readonly impatient?: boolean;
+  /** statuses that are answers, beside those of success */
+  readonly accepts?: readonly number[];
+  /** what other statuses mean, where it is not what they mean for a download */
+  readonly refuse?: (refusal: Refusal) => FtError | Transient;
 }
 
 /** The head of an answer, and its body as it comes. */
@@ -51,12 +58,13 @@ export async function send(request: Request, connection: Connection, signal: Abo
     const location = answer.status >= 300 && answer.status < 400 ? answer.header("location") : undefined;
     const target = location === undefined ? undefined : redirected(location, url, what);
     const stays = target !== undefined && request.elsewhere === false && target.origin !== url.origin;
-    if (stays || (answer.status >= 200 && answer.status < 300)) {
+    const wanted = (answer.status >= 200 && answer.status < 300) || request.accepts?.includes(answer.status);
+    if (stays || wanted) {
       if (request.method === "HEAD") await textOf(answer, 0);
       return answer;
     }
     const text = await textOf(answer, maxRefusal);
-    if (target === undefined) throw statusError({ answer, text, what, id, endpoint, token });
+    if (target === undefined) throw (request.refuse ?? statusError)({ answer, text, what, id, endpoint, token });
     url = target;
   }
   throw new FtError("io", `${what}: the hub redirects in circles`, "check HF_ENDPOINT");
@@ -90,26 +98,33 @@ async function ask(
   signal: AbortSignal,
 ): Promise<Answer> {
   const headers: Record<string, string> = { ...request.headers, "accept-encoding": "identity", "user-agent": "ft" };
-  if (token !== undefined) headers.authorization = `Bearer ${token}`;
+  if (token !== undefined) headers.authorization ??= `Bearer ${token}`;
+  if (request.body !== undefined) headers["content-length"] = `${request.body.length}`;
   const open = (await (url.protocol === "https:" ? import("node:https") : import("node:http"))).request;
   signal.throwIfAborted();
   const sent = open(url, { method: request.method ?? "GET", headers });
   const watch = watchdog(signal, connection.timeout, (error) => sent.destroy(error));
   const fail = (error: unknown): unknown => {
     watch.end();
-    return signal.aborted ? signal.reason : networkError(watch.reason() ?? error, request, url);
+    if (signal.aborted) return signal.reason;
+    return FtError.is(error) ? error : networkError(watch.reason() ?? error, request, url);
   };
   try {
     const message = await new Promise<IncomingMessage>((resolve, reject) => {
       sent.once("response", resolve);
       sent.on("error", reject);
-      sent.end();
+      if (request.body === undefined) sent.end();
+      else
+        transmit(request.body, sent, watch.listen).catch((error: unknown) => {
+          reject(error);
+          sent.destroy();
+        });
     });
     watch.rest();
     return {
       status: message.statusCode ?? 0,
       header: (name) => [message.headers[name] ?? []].flat()[0],
-      pieces: () => bodyOf(message, watch, fail),
+      pieces: () => bodyOf(message, sent, watch, fail),
     };
   } catch (error) {
     throw fail(error);
@@ -118,6 +133,7 @@ async function ask(
 
 async function* bodyOf(
   message: IncomingMessage,
+  sent: ClientRequest,
   watch: Watchdog,
   fail: (error: unknown) => unknown,
 ): AsyncGenerator<Uint8Array, void, undefined> {
@@ -133,6 +149,8 @@ async function* bodyOf(
     throw fail(error);
   } finally {
     watch.end();
+    // an answer may come before all has been sent, and then there is no need for the rest
+    if (!sent.writableFinished) sent.destroy();
   }
 }
 
@@ -178,7 +196,9 @@ function networkError(error: unknown, request: Request, url: URL): unknown {
   const final = new FtError(
     "io",
     `${request.what}: the connection to ${url.host} failed (${code})`,
-    "check the network and HF_ENDPOINT; the same again goes on where it stopped, HF_HUB_OFFLINE=1 uses only what is cached",
+    request.method === "POST" || request.method === "PUT"
+      ? "check the network and HF_ENDPOINT; the same again sends only what is missing"
+      : "check the network and HF_ENDPOINT; the same again goes on where it stopped, HF_HUB_OFFLINE=1 uses only what is cached",
     { cause: error },
   );
   return request.impatient && hopeless.test(code) ? final : new Transient(final);

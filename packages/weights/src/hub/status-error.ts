@@ -77,7 +77,7 @@ function askedToWait({ status, header }: Answer): number | undefined {
 }
 
 /** The hub's own words, if they are few and plain. */
-function said({ header }: Answer, text: string): string {
+export function said({ header }: Answer, text: string): string {
   let words = header("x-error-message") ?? "";
   if (words === "") {
     try {

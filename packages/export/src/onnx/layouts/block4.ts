@@ -1,4 +1,4 @@
-import { f32ToF16 } from "@ft/tensor";
+import { halves } from "../../source/halves.ts";
 import { asBytes, type WeightReader } from "../reader.ts";
 import { halfEmbedding, withBias } from "./float.ts";
 import { type Layout, type LayoutContext, once } from "./layout.ts";
@@ -51,7 +51,7 @@ async function* block4Rows(reader: WeightReader, name: string, dtype: "f32" | "f
       }
     yield codes;
   }
-  yield dtype === "f32" ? asBytes(scales) : asBytes(f32ToF16(scales));
+  yield dtype === "f32" ? asBytes(scales) : asBytes(halves(`${name}.scale`, scales, "export it as q4"));
 }
 
 /**

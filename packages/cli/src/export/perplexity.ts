@@ -1,0 +1,57 @@
+import { basename } from "node:path";
+import { chatTemplateOf, encodeConversations, loadRows, type Tokenizer } from "@ft/data";
+import { addLikelihoods, type Likelihood, perplexityOf, type TargetRow } from "@ft/eval";
+import { dataOfRun } from "./run-data.ts";
+
+/** Rows that a model is measured on before and after an export. */
+export interface MeasuredRows {
+  readonly rows: readonly TargetRow[];
+  /** "32 held-out rows of rows.json" */
+  readonly what: string;
+}
+
+/** rows at most: a check is to take a minute, not an hour */
+const most = 32;
+/** tokens of a row at most */
+const longest = 1024;
+
+/**
+ * The rows of `data`, or those that the run of `adapter` held out from its training; undefined where neither is known.
+ * The first 32. Errors: "missing", "data", as of training data, if `data` was given.
+ */
+export async function heldOutRows(
+  tokenizer: Tokenizer,
+  context: number,
+  { data, adapter }: { readonly data: string | undefined; readonly adapter: string | undefined },
+): Promise<MeasuredRows | undefined> {
+  const run = data === undefined && adapter !== undefined ? await dataOfRun(adapter) : undefined;
+  const found = data === undefined ? run?.heldOut : { file: data, conversations: await loadRows(data) };
+  if (found === undefined) return undefined;
+  const first = found.conversations.slice(0, most);
+  const options = { maxLength: Math.min(longest, context) };
+  const { examples } = encodeConversations(tokenizer, chatTemplateOf(tokenizer), first, options);
+  const rows = examples.filter(({ targets }) => targets.some((target) => target >= 0));
+  return { rows, what: `${rows.length} held-out rows of ${basename(found.file)}` };
+}
+
+/** Perplexity of the answers of some rows. */
+export async function perplexityOver(
+  { rows }: MeasuredRows,
+  likelihood: (row: TargetRow) => Promise<Likelihood>,
+  signal: AbortSignal,
+): Promise<number> {
+  let total: Likelihood = { nll: 0, tokens: 0 };
+  for (const row of rows) {
+    // a turn of the event loop, so that a signal can arrive while the backend keeps this thread busy
+    await new Promise((resolve) => setImmediate(resolve));
+    signal.throwIfAborted();
+    total = addLikelihoods(total, await likelihood(row));
+  }
+  return perplexityOf(total);
+}
+
+/** "perplexity 12.31 before, 12.52 after (+1.7 %)". */
+export function describePerplexity(before: number, after: number): string {
+  const percent = (100 * (after / before - 1)).toFixed(2).replace(/^-0\.00$/, "0.00");
+  return `perplexity ${before.toFixed(3)} before, ${after.toFixed(3)} after (${percent.startsWith("-") ? "" : "+"}${percent} %)`;
+}

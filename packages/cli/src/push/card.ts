@@ -1,0 +1,36 @@
+import { basename } from "node:path";
+import { evaluationNumbers } from "../eval/table.ts";
+import { modelCard, type Use } from "../export/card.ts";
+import { readEvaluation } from "../report/read-evaluation.ts";
+import type { Pushable } from "./pushable.ts";
+
+/** README.md for a folder that has none: what it is, how it was trained, how it answers, and how it is used from the hub. */
+export async function cardFor(
+  { folder, kind, names, run }: Pushable,
+  { id, base }: { readonly id: string; readonly base: string | undefined },
+): Promise<string> {
+  const over = base === undefined ? "" : ` over ${base}`;
+  const tuned = run === undefined ? "Model" : `Fine-tuned model${base === undefined ? "" : `, from ${base}`}`;
+  const forms = { adapter: `LoRA adapter${over}, in the format of PEFT`, model: tuned, gguf: "GGUF" } as const;
+  const found = run === undefined ? undefined : await readEvaluation(run.folder, undefined);
+  // the file is named by its path where it was measured
+  const general = found?.general && { ...found.general, file: basename(found.general.file) };
+  return modelCard({
+    base: base ?? "",
+    ...(base !== undefined && { hubId: base }),
+    title: id.slice(id.indexOf("/") + 1),
+    adapter: run === undefined ? undefined : folder,
+    form: forms[kind],
+    ...(kind === "adapter" && { loader: "peft" }),
+    use: usesOf(kind, names, id, base ?? "BASE"),
+    checks: [],
+    ...(found && { evaluation: evaluationNumbers({ ...found, ...(general && { general }) }) }),
+  });
+}
+
+function usesOf(kind: Pushable["kind"], names: readonly string[], id: string, base: string): readonly Use[] {
+  const ft = (rest: string): Use => ({ text: "With ft:", command: `ft chat --model ${rest}` });
+  if (kind === "adapter") return [ft(`${base} --adapter "$(ft pull ${id})"`)];
+  if (kind === "model") return [ft(id)];
+  return names.filter((name) => name.endsWith(".gguf")).map((name) => ft(`${id}/${name}`));
+}

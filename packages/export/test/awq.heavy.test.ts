@@ -1,0 +1,71 @@
+import { existsSync } from "node:fs";
+import { mkdtemp, rm } from "node:fs/promises";
+import { homedir, tmpdir } from "node:os";
+import { join } from "node:path";
+import { createCpuBackend } from "@ft/backend-cpu";
+import { chatTemplateOf, type Example, encodeConversations, loadRows, tokenizerFromGguf } from "@ft/data";
+import { type CausalLm, loadModel, loadModelFrom } from "@ft/models";
+import { sharedData } from "@ft/testing";
+import { openGguf } from "@ft/weights";
+import { afterAll, describe, expect, it } from "vitest";
+import { asWeights, exportAwq, openAwq, openExportSource, targetLikelihood } from "../src/index.ts";
+
+/** Where tools/smollm2.mjs puts it, which fetches it. */
+const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache");
+const gguf = process.env.FT_SMOLLM2_GGUF ?? join(cache, "ft/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf");
+const alpaca = sharedData("instruct/alpaca_en_demo.json");
+const minutes = 60_000;
+
+describe.skipIf(!existsSync(gguf) || alpaca === undefined)("SmolLM2-135M as AWQ, on rows of Alpaca", async () => {
+  const dir = await mkdtemp(join(tmpdir(), "ft-awq-"));
+  afterAll(() => rm(dir, { recursive: true, force: true }));
+
+  /** Rows of the file as the model sees them. */
+  async function examples(first: number, count: number): Promise<readonly Example[]> {
+    await using source = await openGguf(gguf);
+    const tokenizer = tokenizerFromGguf(source.metadata);
+    const rows = (await loadRows(alpaca!)).slice(first, first + count);
+    return encodeConversations(tokenizer, chatTemplateOf(tokenizer), rows, { maxLength: 512 }).examples;
+  }
+
+  it(
+    "answers held-out rows better with scales than rounded, and better again clipped",
+    async () => {
+      const backend = await createCpuBackend();
+      const calibration = (await examples(0, 32)).map(({ tokens }) => [...tokens]);
+      const heldOut = await examples(500, 24);
+      const perplexity = async (model: CausalLm): Promise<number> => {
+        let [nll, tokens] = [0, 0];
+        for (const row of heldOut) {
+          const one = await targetLikelihood(model, row);
+          nll += one.nll;
+          tokens += one.tokens;
+        }
+        return Math.exp(nll / tokens);
+      };
+      const quantised = async (as: string, scale: boolean, clip: boolean): Promise<number> => {
+        await using source = await openExportSource(gguf, { backend, files: new Map() });
+        const rows = scale || clip ? calibration : [];
+        await exportAwq(source, join(dir, as), { backend, calibration: rows, groupSize: 64, scale, clip });
+        await using opened = await openAwq(join(dir, as));
+        const { weights, facts } = asWeights(opened);
+        using model = await loadModelFrom(weights, facts, { backend });
+        return await perplexity(model);
+      };
+      using model = await loadModel(gguf, { backend });
+      const source = await perplexity(model);
+      const rounded = await quantised("rounded", false, false);
+      const scaled = await quantised("scaled", true, false);
+      const clipped = await quantised("clipped", true, true);
+      console.log(
+        `perplexity: source ${source.toFixed(3)}, rounded ${rounded.toFixed(3)}, with scales ${scaled.toFixed(3)}, clipped too ${clipped.toFixed(3)}`,
+      );
+      // losses above the source's, in nats: a third of what rounding costs is won back, and more
+      const cost = (value: number): number => Math.log(value / source);
+      expect(cost(clipped)).toBeGreaterThan(0);
+      expect(cost(clipped)).toBeLessThan(cost(scaled));
+      expect(cost(scaled)).toBeLessThan(0.7 * cost(rounded));
+    },
+    60 * minutes,
+  );
+});

@@ -1,0 +1,46 @@
+/** Texts on which tokenizers differ: languages, digits, spaces, contractions, code, emoji, marks, special tokens' looks. */
+export const texts: readonly string[] = [
+  ..."The quick brown fox jumps over the lazy dog.|Hello, world!|I'm sure they'll say we've won, don't you?|I'M SURE IT'S".split(
+    "|",
+  ),
+  ...[
+    " leading",
+    "trailing ",
+    "two  spaces",
+    "   three",
+    "tab\tand\nline",
+    "\n\n\n",
+    "\r\nwindows\r\n",
+    " \n \n ",
+    "\t\t x",
+  ],
+  ...["1", "12", "123", "1234", "12345", "3.14159", "2024-11-27", "1,000,000", "½ Ⅷ ٣ ²", "x = 10; y=20", "0x1F"],
+  ...[
+    "用一句话介绍长城。",
+    "今天天气很好,我们去公园吧!",
+    "日本語のテキスト",
+    "한국어 문장입니다.",
+    "Привет, как дела?",
+  ],
+  ...["Ελληνικά και ά", "مرحبا بالعالم", "שלום עולם", "हिन्दी में लिखा", "ภาษาไทย", "Tiếng Việt có dấu"],
+  ...["naïve café résumé", "Straße Größe", "e\u0301 versus é", "ﬁ ligature", "ŒŸ æ"],
+  ...["🙂🚀", "👩‍👩‍👧‍👦 family", "🇩🇪 flag", "a🙂b", "😶‍🌫️"],
+  ...["def f(x):\n    return x ** 2\n", "for (let i = 0; i < n; i++) { a[i] += 1; }", "<div class='a'>&nbsp;</div>"],
+  ...[
+    '{"key": [1, 2.5, null]}',
+    "SELECT * FROM t WHERE a >= 3;",
+    "https://example.org/a?b=c&d=%20",
+    "C:\\path\\file.txt",
+  ],
+  ...[
+    "!!!???...",
+    "----====____",
+    "«quoted» “curly” ‘single’",
+    "€5 £6 ¥7 $8",
+    "±∞≠≤",
+    "a_b-c.d/e\\f",
+    "#hashtag @mention",
+  ],
+  ...["CamelCaseWord snake_case_word", "ALLCAPS lower", "antidisestablishmentarianism", "aaaaaaaaaaaaaaaaaaaaaaaa"],
+  ...["<|user|>Hi<|end|>", "<s> not special", "a\u00a0b\u2003c\u3000d", "zero\u200bwidth", "\u0000\u0001\u007f"],
+];
