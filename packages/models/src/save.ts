@@ -78,7 +78,7 @@ function entry(name: string, value: Parameter, dtype: SaveDType): WeightEntry {
   if (value.dtype === dtype) return { name, dtype, shape, data: () => value.read() };
   const wide = async (): Promise<Float32Array<ArrayBuffer>> => {
     using widened = cast(value, "f32");
-    return widened.read();
+    return await widened.read();
   };
   if (dtype === "f32") return { name, dtype, shape, data: wide };
   return { name, dtype, shape, data: async () => (dtype === "bf16" ? f32ToBf16 : f32ToF16)(await wide()) };

@@ -55,7 +55,7 @@ async function ofModel(flags: EvalFlags, io: Io, signal: AbortSignal): Promise<E
   const chosen = chooseMetrics(metrics);
   using place = closing(await openBackend(flags.backend, { ...flags, note: io.note }));
   const { backend } = place;
-  return evaluateModel({ ...flags, model, data, adapters, metrics: chosen, backend }, io, signal);
+  return await evaluateModel({ ...flags, model, data, adapters, metrics: chosen, backend }, io, signal);
 }
 
 async function ofText({

@@ -104,7 +104,7 @@ export class Layers implements LinearHost {
     this.#last = undefined;
     const values = await lazy.whileLoaded(async () => {
       using dense = (this.#linears.get(path) ?? lazy).materialize("f32");
-      return dense.read();
+      return await dense.read();
     });
     this.#last = { name, values };
     return values;
