@@ -122,6 +122,12 @@ describe("ft eval of a model and an adapter", () => {
     expect(await readFile(join(out, "eval.md"), "utf8")).toMatch(/^\| {2}\| base \| tuned \| difference \| p \|$/m);
   });
 
+  it("does not write into the folder of a model", async () => {
+    const ran = await ft("eval", "--model", at.model, "--data", at.data, ...asked, "--out", at.model);
+    expect(ran.err).toMatch(/has config\.json: it is the folder of a model/);
+    expect(ran.code).toBe(2);
+  });
+
   it("has the loss of training's validation as its perplexity", async () => {
     const evaluation = await evaluate(at, "--metrics", "perplexity");
     const backend = await createCpuBackend();

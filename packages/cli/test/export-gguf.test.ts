@@ -1,8 +1,10 @@
 import { readdir, readFile } from "node:fs/promises";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { openGguf } from "@ft/weights";
 import { describe, expect, it } from "vitest";
+import { ggufName } from "../src/export/gguf-name.ts";
+import type { ExportJob } from "../src/export/job.ts";
 import { expectRefusal, setup } from "./refusal.ts";
 import { emptyFolder, ft } from "./run-ft.ts";
 
@@ -57,6 +59,12 @@ describe("ft export --to gguf", () => {
       expect((await gguf("--out", out, "--type", "Q4_K_M", "--no-check", "--threads", threads)).code).toBe(0);
     const bytes = (out: string) => readFile(join(out, "model-Q4_K_M.gguf"));
     expect((await bytes(one)).equals(await bytes(two))).toBe(true);
+  });
+
+  it("names its file also where the model is the current folder", () => {
+    const job = { named: ".", opened: { adapter: undefined } };
+    expect(ggufName(job as ExportJob)).toBe(basename(process.cwd()));
+    expect(ggufName({ ...job, named: 'models/.Base "One"' } as ExportJob)).toBe("Base-One");
   });
 
   it("refuses what it cannot do before it begins", async () => {

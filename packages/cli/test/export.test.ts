@@ -76,7 +76,28 @@ describe("ft merge", () => {
   });
 });
 
+it("says that an adapter is no model", async () => {
+  const { folder, out } = await trained();
+  const at = join(folder, "never");
+  const ran = await ft("export", "--to", "vllm", "--model", join(out, "adapter"), "--out", at);
+  expectRefusal(ran, /is an adapter, not a model\n {2}name its base with --model/, at);
+});
+
 describe("ft export", () => {
+  it("quantises as bitsandbytes does, checks what it wrote and says so in its card", async () => {
+    const { folder, model, out } = await trained();
+    const into = join(folder, "nf4");
+    const ran = await ft("export", "--to", "bnb", "--model", model, "--adapter", out, "--out", into, "--json");
+    expect(ran.code, ran.err).toBe(0);
+    const { check, layers } = JSON.parse(ran.out);
+    expect(layers).toBe(14);
+    expect(check.meanKl).toBeGreaterThan(1e-8);
+    expect(check.meanKl).toBeLessThan(1);
+    const card = await readFile(join(into, "README.md"), "utf8");
+    expect(card).toContain("bitsandbytes, nf4, adapter merged. Base: model.");
+    expect(card).toContain("tokens and template: the same");
+  });
+
   it("takes a GGUF file to a folder, tokenizer included", async () => {
     const { folder } = await setup();
     const out = join(folder, "from-gguf");
@@ -106,6 +127,18 @@ describe("ft export", () => {
     );
     expectRefusal(await run("--to", "safetensors", "--adapter", join(folder, "none")), /cannot .*none/, out);
     expectRefusal(await run("--to", "safetensors", "--shard-size", "2"), /give a unit/, out);
+    for (const [to, flag, ...value] of [
+      ["gguf", "--dtype", "bf16"],
+      ["gguf", "--shard-size", "1GB"],
+      ["onnx", "--group-size", "64"],
+      ["bnb", "--data", "rows.json"],
+      ["safetensors", "--no-double-quant"],
+      ["lora-gguf", "--base", "quantized"],
+    ] as const) {
+      const shown = [flag, ...value].join(" ");
+      expectRefusal(await run("--to", to, flag, ...value), new RegExp(`${shown} is given with --to ${to}`), out);
+    }
+    expectRefusal(await run("--to", "safetensors", "--shard-size", "abc"), /--shard-size "abc"/, out);
     const taken = await ft("export", "--to", "safetensors", "--model", model, "--out", model);
     expect(taken.err).toMatch(/exists already/);
     expect(taken.code).toBe(2);

@@ -1,4 +1,4 @@
-import { appendFile, copyFile, cp, mkdir, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { appendFile, copyFile, cp, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { type PushHub, startPushHub, writeToken } from "../../weights/test/hub-push-server.ts";
@@ -7,6 +7,7 @@ import { emptyFolder, ft, type Ran } from "./run-ft.ts";
 import { tinyModel } from "./tiny-model.ts";
 
 const id = "org/tiny-tuned";
+const someGguf = new URL("../../../tools/goldens/data/llama-gguf/gqa.gguf", import.meta.url);
 const base = "org/tiny";
 
 /** A hub that takes uploads, and an environment in which `ft` uses it with an empty cache. */
@@ -117,6 +118,11 @@ describe("ft push", () => {
     expect(textOf(hub, "README.md")).toContain(`vllm serve ${id}`);
     expect(textOf(hub, "README.md")).not.toContain(folder);
     expect(await answer("--model", id)).toBe(await answer("--model", merged));
+    // the folder's card has no id for its base; the one that goes up may
+    await writeFile(join(merged, "losses.base.jsonl"), "{}\n");
+    await succeeds("push", merged, id, "--base-model", "org/base");
+    expect(textOf(hub, "README.md")).toMatch(/^---\nbase_model: org\/base\nlibrary_name: transformers\n/);
+    expect(pathsOf(hub)).not.toContain("losses.base.jsonl");
   });
 
   it("uploads what a full run saved, and .gguf files", async () => {
@@ -127,11 +133,12 @@ describe("ft push", () => {
     expect(textOf(hub, "README.md")).toMatch(/tags: \[ft, fine-tuned\]/);
     expect(textOf(hub, "README.md")).not.toContain("base_model");
     const gguf = await emptyFolder();
-    await copyFile(new URL("../../../tools/goldens/data/llama-gguf/gqa.gguf", import.meta.url), join(gguf, "a.gguf"));
+    for (const name of ["a.gguf", "it's b.gguf", ".c.gguf"]) await copyFile(someGguf, join(gguf, name));
     hub.models = [];
     await succeeds("push", gguf, id);
-    expect(pathsOf(hub)).toEqual(["README.md", "a.gguf"]);
-    expect(textOf(hub, "README.md")).toContain(`ft chat --model ${id}/a.gguf`);
+    expect(pathsOf(hub)).toEqual(["README.md", "a.gguf", "it's b.gguf"]);
+    const commands = textOf(hub, "README.md").match(/^ft .*/gm);
+    expect(commands).toEqual([`ft chat --model ${id}/a.gguf`, `ft chat --model '${id}/it'\\''s b.gguf'`]);
   });
 
   it("puts what an evaluation of the run found into the card, without its rows", async () => {
@@ -319,6 +326,70 @@ describe("ft push refuses", () => {
     expect(JSON.parse(textOf(hub, "adapter_config.json")).base_model_name_or_path).toBe(base);
   });
 
+  it("paths of this machine in texts of any kind and length", async () => {
+    const hub = await pushHub();
+    const model = await tinyModel(join(await emptyFolder(), "model"));
+    const place = JSON.stringify(join(process.cwd(), "secret", "rows.json"));
+    const names = ["a.py", "b.csv", "c.log", "d.ipynb", "e", "long.jsonl"];
+    for (const name of names)
+      await writeFile(join(model, name), `${"{}\n".repeat(name.startsWith("long") ? 500_000 : 1)}${place}\n`);
+    // neither is a text: what begins as data does, and what lists words
+    await writeFile(join(model, "some.data"), `\0${place}`);
+    await writeFile(join(model, "vocab.json"), `{${place}:0}`);
+    await expectRefused(hub, [model, id], new RegExp(`${names.join(", ")} of .* name paths of this machine`));
+    for (const name of names) await rm(join(model, name));
+    await succeeds("push", model, id);
+    expect(pathsOf(hub)).toEqual(expect.arrayContaining(["some.data", "vocab.json"]));
+  });
+
+  it("links that lead out of the folder, but not those into the hub's cache", async () => {
+    const hub = await pushHub();
+    const folder = await emptyFolder();
+    const model = await tinyModel(join(folder, "model"));
+    await writeFile(join(folder, "secret.txt"), "secret");
+    await mkdir(join(model, "more"));
+    await symlink(join("..", "config.json"), join(model, "more", "same.json"));
+    await symlink(join("..", "secret.txt"), join(model, "a.txt"));
+    await symlink(join(folder, "secret.txt"), join(model, "more", "b.txt"));
+    const says = /a\.txt, more\/b\.txt of .*: links that lead out of the folder.*\n.*--exclude/;
+    await expectRefused(hub, [model, id], says);
+    await expectRefused(hub, [model, id, "--include", "a.txt"], /a\.txt of .*: a link that leads out/);
+    await succeeds("push", model, id, "--exclude", "*.txt");
+    expect(textOf(hub, "more/same.json")).toBe(await readFile(join(model, "config.json"), "utf8"));
+
+    const cache = join(folder, "models--org--tiny");
+    const snapshot = join(cache, "snapshots", "0123");
+    await mkdir(join(snapshot, "more"), { recursive: true });
+    await mkdir(join(cache, "blobs"), { recursive: true });
+    for (const name of await readdir(model)) {
+      if (name.endsWith(".txt") || name === "more") continue;
+      await rename(join(model, name), join(cache, "blobs", name));
+      await symlink(join("..", "..", "blobs", name), join(snapshot, name));
+    }
+    await symlink(join("..", "..", "..", "blobs", "config.json"), join(snapshot, "more", "config.json"));
+    hub.models = [];
+    await succeeds("push", snapshot, id);
+    expect(pathsOf(hub)).toEqual(expect.arrayContaining(["config.json", "model.safetensors", "more/config.json"]));
+    hub.models = [];
+    hub.asked.length = 0;
+    await writeFile(join(cache, "refs"), "not content");
+    await symlink(join("..", "..", "refs"), join(snapshot, "refs.txt"));
+    await expectRefused(hub, [snapshot, id], /refs\.txt of .*: a link that leads out/);
+  });
+
+  it("a folder whose weights would stay here, unless a pattern names them", async () => {
+    const hub = await pushHub();
+    const folder = await emptyFolder();
+    await copyFile(someGguf, join(folder, ".-F16.gguf"));
+    const says = /no weights of .* would go up: hidden files.*\(\.-F16\.gguf\)\n.*--include/;
+    await expectRefused(hub, [folder, id], says);
+    await writeFile(join(folder, "README.md"), "# Mine\n");
+    await expectRefused(hub, [folder, id], says);
+    await succeeds("push", folder, id, "--include", "*.gguf");
+    expect(pathsOf(hub)).toEqual([".-F16.gguf"]);
+    await succeeds("push", folder, id, "--include", "README.md");
+  });
+
   it("to write where the token may not", async () => {
     const hub = await pushHub();
     const model = await tinyModel(join(await emptyFolder(), "model"));
@@ -328,13 +399,21 @@ describe("ft push refuses", () => {
   });
 });
 
-it("leaves _name_or_path of a config out where it is a path, and keeps an id", async () => {
+it("leaves the path out that a config or a tokenizer's was loaded from, and keeps an id", async () => {
   const hub = await pushHub();
   const folder = await emptyFolder();
   const model = await tinyModel(join(folder, "model"), { _name_or_path: join(folder, "earlier") });
+  const tokenizer = join(model, "tokenizer_config.json");
+  const settings: object = JSON.parse(await readFile(tokenizer, "utf8"));
+  const loadedFrom = (name: string): Promise<void> =>
+    writeFile(tokenizer, JSON.stringify({ ...settings, name_or_path: name }));
+  await loadedFrom(join(folder, "earlier"));
   await succeeds("push", model, id);
+  expect(JSON.parse(textOf(hub, "tokenizer_config.json"))).toEqual({ ...settings, name_or_path: "" });
   expect(JSON.parse(textOf(hub, "config.json"))).toMatchObject({ _name_or_path: "", model_type: "llama" });
   await tinyModel(model, { _name_or_path: base });
+  await loadedFrom(base);
   await succeeds("push", model, id);
   expect(JSON.parse(textOf(hub, "config.json"))._name_or_path).toBe(base);
+  expect(JSON.parse(textOf(hub, "tokenizer_config.json")).name_or_path).toBe(base);
 });

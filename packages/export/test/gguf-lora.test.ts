@@ -1,9 +1,11 @@
+import { writeFileSync } from "node:fs";
 import { cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { fromPeftConfig, layerScale } from "@ft/lora";
-import { readHfConfig } from "@ft/models";
+import { ggufName, readHfConfig } from "@ft/models";
+import { f16ToF32, f32ToF16 } from "@ft/tensor";
 import { openGguf, openSafetensors } from "@ft/weights";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { exportLoraGguf } from "../src/index.ts";
@@ -33,7 +35,10 @@ describe("exportLoraGguf", () => {
     }
   });
 
-  it.each(["adapter-patterns", "adapter-rslora"])("gives every layer its scale by one alpha: %s", async (name) => {
+  it.each([
+    ["adapter-patterns", 2],
+    ["adapter-rslora", 1],
+  ])("gives every layer its scale by one alpha: %s", async (name, count) => {
     const base = join(goldens, "llama-gqa");
     const folder = join(base, name);
     const path = join(dir, `${name}.gguf`);
@@ -55,7 +60,7 @@ describe("exportLoraGguf", () => {
       for (const [i, value] of b.entries()) expect((got[i]! * alpha) / rank).toBeCloseTo(value * scale, 6);
       expect(b.some((value) => Math.abs(value) > 0.01)).toBe(true);
     }
-    expect(scales.size).toBeGreaterThan(0);
+    expect(scales.size).toBe(count);
   });
 
   it("rounds to 16 bits where asked", async () => {
@@ -64,6 +69,17 @@ describe("exportLoraGguf", () => {
     await exportLoraGguf(join(base, "adapter"), await readHfConfig(base), path, { type: "F16", name: "half" });
     await using file = await openGguf(path);
     expect(new Set([...file.tensors.values()].map(({ dtype }) => dtype))).toEqual(new Set(["F16"]));
+    await using peft = await openSafetensors(join(base, "adapter", "adapter_model.safetensors"));
+    let compared = 0;
+    for (const name of peft.tensors.keys()) {
+      const [, path, side] = /^base_model\.model\.(.+)\.lora_([AB])\.weight$/.exec(name)!;
+      if (side === "B" && /[qk]_proj$/.test(path!)) continue; // their rows stand in another order
+      const rounded = f16ToF32(f32ToF16(await peft.read(name, "f32")));
+      const stored = `${ggufName(`${path}.weight`)}.lora_${side!.toLowerCase()}`;
+      expect(await file.read(stored, "f32"), name).toEqual(rounded);
+      compared++;
+    }
+    expect(compared).toBe(24); // 14 layers, A and B, without B of q and k
     expect(file.metadata.get("general.name")).toBe("half");
   });
 
@@ -78,10 +94,48 @@ describe("exportLoraGguf", () => {
     await expect(shallow).rejects.toMatchObject({ code: "format", message: expect.stringContaining("layers.1") });
     const narrow = exportLoraGguf(join(base, "adapter"), { ...config, hiddenSize: config.hiddenSize * 2 }, path);
     await expect(narrow).rejects.toMatchObject({ code: "shape" });
+    for (const [layer, side] of [
+      ["lm_head", "lora_A.weight"],
+      ["model.embed_tokens", "lora_embedding_A"],
+    ] as const) {
+      const folder = await withOnly(`base_model.model.${layer}.${side}`);
+      await expect(exportLoraGguf(folder, config, path)).rejects.toMatchObject({
+        code: "unsupported",
+        message: expect.stringMatching(/adapts (lm_head|embed_tokens): only .*; merge this adapter/),
+      });
+      await rm(folder, { recursive: true });
+    }
     expect(await readdir(dir)).toEqual(before);
     await writeFile(path, "mine");
     await expect(exportLoraGguf(join(base, "adapter"), config, path)).rejects.toMatchObject({ code: "exists" });
   });
+
+  it("leaves a file alone that appears while it writes", async () => {
+    const base = join(goldens, "llama-gqa");
+    const path = join(dir, "late.gguf");
+    const options = {
+      get name(): string {
+        writeFileSync(path, "mine"); // asked for after the first look at the path
+        return "late";
+      },
+    };
+    const made = exportLoraGguf(join(base, "adapter"), await readHfConfig(base), path, options);
+    await expect(made).rejects.toMatchObject({ code: "exists" });
+    expect(await readFile(path, "utf8")).toBe("mine");
+  });
+
+  /** An adapter with one tensor. */
+  async function withOnly(name: string): Promise<string> {
+    const adapter = join(goldens, "llama-gqa", "adapter");
+    const folder = await mkdtemp(join(dir, "only-"));
+    await cp(join(adapter, "adapter_config.json"), join(folder, "adapter_config.json"));
+    const info = { dtype: "F32", shape: [1, 1], data_offsets: [0, 4] };
+    const head = Buffer.from(JSON.stringify({ [name]: info }));
+    const size = Buffer.alloc(8);
+    size.writeBigUInt64LE(BigInt(head.length));
+    await writeFile(join(folder, "adapter_model.safetensors"), Buffer.concat([size, head, Buffer.alloc(4)]));
+    return folder;
+  }
 
   it("writes an adapter of alpha 0 as one that changes nothing", async () => {
     const base = join(goldens, "llama-gqa");

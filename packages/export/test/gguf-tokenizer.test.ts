@@ -30,7 +30,20 @@ function source(files: ReadonlyMap<string, Uint8Array>, rows: number, config: ob
 
 /** The metadata as openGguf would give it. */
 function metadataOf(from: ExportSource): Map<string, unknown> {
-  return new Map(tokenizerMetadata(from).map(([key, [, value]]) => [key, value]));
+  return new Map(tokenizerMetadata(from).entries.map(([key, [, value]]) => [key, value]));
+}
+
+/** The quickstart's files with another tokenizer.json. */
+async function changed(change: (json: any) => unknown): Promise<Map<string, Uint8Array>> {
+  const { files } = await readCompanions(quickstart);
+  const json = JSON.parse(Buffer.from(files.get("tokenizer.json")!).toString());
+  return new Map([...files, ["tokenizer.json", Buffer.from(JSON.stringify(change(json)))]]);
+}
+
+/** The expression of Llama 3 and Qwen 2. */
+function wordsOf(digits: string): string {
+  const rest = " ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
+  return `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|${digits}|${rest}`;
 }
 
 function expectSame(own: Tokenizer, exported: Tokenizer): void {
@@ -86,6 +99,50 @@ describe("tokenizer metadata", () => {
     const metadata = metadataOf(source(files, 128_256));
     expect(tokenizerFromGguf(metadata).stopIds).toEqual([128_009, 128_001, 128_008]);
     expect(metadata.get("tokenizer.ggml.bos_token_id")).toBe(128_000);
+    expect(tokenizerMetadata(source(files, 128_256)).droppedEndIds).toEqual([]);
+  });
+
+  it.each([
+    ["<|end|>, two others and a fourth", [4, 1, 2, 3], 1536, { eos: 4, eot: 1, eom: 2 }, [3]],
+    ["<|eom_id|> in its own place", [4, 1, 1536, 2, 3], 1537, { eos: 4, eot: 1, eom: 1536 }, [2, 3]],
+  ])("says which ends of an answer have no place: %s", async (_, ends, rows, ids, dropped) => {
+    const files = await changed((json) => ({
+      ...json,
+      added_tokens: [
+        ...json.added_tokens,
+        ...(rows > 1536 ? [{ id: 1536, content: "<|eom_id|>", special: true }] : []),
+      ],
+    }));
+    files.delete("generation_config.json");
+    const from = source(files, rows, { eos_token_id: ends });
+    const metadata = metadataOf(from);
+    for (const [name, id] of Object.entries(ids))
+      expect(metadata.get(`tokenizer.ggml.${name}_token_id`), name).toBe(id);
+    expect(tokenizerMetadata(from).droppedEndIds).toEqual(dropped);
+  });
+
+  it("takes no token for one that is not named, an empty one neither", async () => {
+    const files = await changed((json) => ({
+      ...json,
+      model: { ...json.model, vocab: { ...json.model.vocab, "": 1536 } },
+    }));
+    for (const config of [{}, { bos_token: null, pad_token: 7, unk_token: {} }]) {
+      files.set("tokenizer_config.json", Buffer.from(JSON.stringify(config)));
+      files.delete("special_tokens_map.json");
+      const metadata = metadataOf(source(files, 1537));
+      for (const name of ["bos", "unknown", "padding"])
+        expect(metadata.has(`tokenizer.ggml.${name}_token_id`), name).toBe(false);
+    }
+  });
+
+  it.each([true, false])("adds EOS where tokenizer_config.json says so: %s", async (adds) => {
+    const files = await changed((json) => json);
+    const config = { eos_token: "<|end|>", add_eos_token: adds };
+    files.set("tokenizer_config.json", Buffer.from(JSON.stringify(config)));
+    expect(metadataOf(source(files, 1536)).get("tokenizer.ggml.add_eos_token") ?? false).toBe(adds);
+    files.set("tokenizer_config.json", Buffer.from('{ "add_eos_token": true }'));
+    files.delete("generation_config.json");
+    expect(metadataOf(source(files, 1536)).has("tokenizer.ggml.add_eos_token")).toBe(false); // of no EOS
   });
 
   it("takes BOS from the post-processor where the configuration says nothing", async () => {
@@ -114,7 +171,59 @@ describe("tokenizer metadata", () => {
     expect(metadata.has("tokenizer.chat_template")).toBe(false);
   });
 
+  const nfc = { type: "NFC" };
+  const words = (digits: string): object => ({
+    type: "Sequence",
+    pretokenizers: [
+      { type: "Split", pattern: { Regex: wordsOf(digits) }, behavior: "Isolated", invert: false },
+      { type: "ByteLevel", add_prefix_space: false, trim_offsets: true, use_regex: false },
+    ],
+  });
+  const ignoring = (model: object): object => ({ ...model, ignore_merges: true });
+
+  it.each<[string, (json: any) => unknown, string]>([
+    ["no normalizer", (json) => ({ ...json, normalizer: { type: "Sequence", normalizers: [] } }), "gpt-2"],
+    [
+      "Qwen's NFC, which llama.cpp leaves out",
+      (json) => ({ ...json, normalizer: nfc, pre_tokenizer: words("\\p{N}") }),
+      "qwen2",
+    ],
+    [
+      "words that are tokens, taken whole",
+      (json) => ({ ...json, pre_tokenizer: words("\\p{N}{1,3}"), model: ignoring(json.model) }),
+      "llama-bpe",
+    ],
+  ])("takes %s", async (_, change, pre) => {
+    expect(metadataOf(source(await changed(change), 1536)).get("tokenizer.ggml.pre")).toBe(pre);
+  });
+
   it.each<[string, (json: any) => unknown, string, string]>([
+    ["letters made small", (json) => ({ ...json, normalizer: { type: "Lowercase" } }), "unsupported", '"Lowercase"'],
+    [
+      "a text put in front",
+      (json) => ({ ...json, normalizer: { type: "Sequence", normalizers: [{ type: "Prepend", prepend: " " }] } }),
+      "unsupported",
+      '"Prepend"',
+    ],
+    ["NFC with other words", (json) => ({ ...json, normalizer: nfc }), "unsupported", 'normalizer {"type":"NFC"}'],
+    [
+      "whole words with GPT-2's",
+      (json) => ({ ...json, model: ignoring(json.model) }),
+      "unsupported",
+      "ignore_merges true",
+    ],
+    [
+      "whole words with Qwen's",
+      (json) => ({ ...json, pre_tokenizer: words("\\p{N}"), model: ignoring(json.model) }),
+      "unsupported",
+      "ignore_merges true",
+    ],
+    [
+      "marks at the ends of words",
+      (json) => ({ ...json, model: { ...json.model, end_of_word_suffix: "</w>" } }),
+      "unsupported",
+      'end_of_word_suffix "</w>"',
+    ],
     ["another model", (json) => ({ ...json, model: { ...json.model, type: "Unigram" } }), "unsupported", '"Unigram"'],
     [
       "another pre-tokenizer",
@@ -137,10 +246,8 @@ describe("tokenizer metadata", () => {
       "the embedding has 1536 rows",
     ],
   ])("refuses %s", async (_, change, code, message) => {
-    const { files } = await readCompanions(quickstart);
-    const json = JSON.parse(Buffer.from(files.get("tokenizer.json")!).toString());
-    const changed = new Map([...files, ["tokenizer.json", Buffer.from(JSON.stringify(change(json)))]]);
-    expect(() => tokenizerMetadata(source(changed, 1536))).toThrow(
+    const from = source(await changed(change), 1536);
+    expect(() => tokenizerMetadata(from)).toThrow(
       expect.objectContaining({ code, message: expect.stringContaining(message) }),
     );
   });
@@ -166,15 +273,10 @@ describe("SentencePiece's BPE", () => {
   it("scores tokens by the order of the rules that make them", () => {
     const metadata = metadataOf(source(files(small), 8));
     expect([...Object(metadata.get("tokenizer.ggml.scores"))]).toEqual([0, 0, -2, -3, 0, -1, -4, 0]);
-    const rules = [
-      ["a", "b"],
-      ["a", "ba"],
-      ["a", "bb"],
-      ["ab", "a"],
-    ];
-    const tied = { ...small.model, vocab: { ...small.model.vocab, abb: 7 }, merges: rules };
-    const scores = metadataOf(source(files({ ...small, model: tied }), 8)).get("tokenizer.ggml.scores");
-    expect([...Object(scores)]).toEqual([0, 0, -2, -3, 0, -1, -4, -1]);
+    const rules = ["a b", "b a", "b b", "a ba", "a bb", "ab a", "ab b"];
+    const vocab = { ...small.model.vocab, abb: 7, ba: 8, bb: 9 };
+    const scores = metadataOf(source(files({ ...small, model: { ...small.model, vocab, merges: rules } }), 10));
+    expect([...Object(scores.get("tokenizer.ggml.scores"))]).toEqual([0, 0, -4, -5, 0, -3, -6, -3, -1, -2]);
     expect([...Object(metadata.get("tokenizer.ggml.token_type"))]).toEqual([2, 6, 1, 1, 1, 1, 1, 5]);
     expect(metadata.get("tokenizer.ggml.add_space_prefix")).toBe(false);
     const prefixed = metadataOf(source(files({ ...small, normalizer: null, pre_tokenizer: metaspace }), 8));
@@ -182,19 +284,42 @@ describe("SentencePiece's BPE", () => {
   });
 
   it("refuses rules that no score expresses, and normalisers that do more", () => {
-    const apart = {
-      ...small.model,
-      merges: [
-        ["a", "b"],
-        ["ab", "a"],
-        ["a", "ba"],
-        ["", "ab"],
-      ],
-    };
-    const refusal = expect.objectContaining({ code: "unsupported" });
-    expect(() => tokenizerMetadata(source(files({ ...small, model: apart }), 8))).toThrow(refusal);
-    expect(() => tokenizerMetadata(source(files({ ...small, normalizer: { type: "NFKC" } }), 8))).toThrow(refusal);
-    expect(() => tokenizerMetadata(source(files({ ...small, pre_tokenizer: { type: "Split" } }), 8))).toThrow(refusal);
+    const apart = { ...small.model, merges: ["a b", "ab a", "a ba", " ab"] };
+    expectRefused({ model: apart }, "stand apart");
+    expectRefused({ model: { ...small.model, ignore_merges: true } }, "ignore_merges");
+    expectRefused({ normalizer: { type: "NFKC" } }, '"NFKC"');
+    expectRefused({ normalizer: null }, "normalizer null");
+    expectRefused({ normalizer: { type: "Prepend", prepend: "▁" } }, "Prepend");
+    for (const pattern of [{ String: "a" }, { Regex: " " }, undefined])
+      expectRefused({ normalizer: { type: "Replace", pattern, content: "▁" } }, '"Replace"');
+    expectRefused({ pre_tokenizer: { type: "Split" } }, '"Split"');
+    expectRefused({ pre_tokenizer: { ...metaspace, replacement: "_" } }, '"replacement":"_"');
+    expectRefused({ pre_tokenizer: { ...metaspace, split: true } }, '"split":true');
+    const { split: _, ...absent } = metaspace; // Hugging Face splits then
+    expectRefused({ pre_tokenizer: absent }, '"split": false');
+  });
+
+  function expectRefused(changes: object, message: string): void {
+    expect(() => tokenizerMetadata(source(files({ ...small, ...changes }), 8)), message).toThrow(
+      expect.objectContaining({ code: "unsupported", message: expect.stringContaining(message) }),
+    );
+  }
+
+  it.each<[string, string[], string[], string]>([
+    ["one rule a token, of two that make it", ["c", "ab", "bc", "abc"], ["a b", "b c", "a bc"], '"ab" and "c"'],
+    ["a token that no rule makes", ["ab"], [], '"a" and "b"'],
+    ["a character that is no token", ["a🙂"], [], '"a" and "🙂"'],
+  ])("refuses pairs that llama.cpp would join by itself: %s", (_, more, merges, pair) => {
+    const vocab = Object.fromEntries(["<unk>", "a", "b", "▁", ...more].map((token, id) => [token, id]));
+    expectRefused({ model: { ...small.model, vocab, merges } }, `no merge rule for ${pair}`);
+  });
+
+  it("needs no rule for pairs that never meet", () => {
+    const vocab = { "<unk>": 0, a: 1, b: 2, "▁": 3, ab: 4, "a\n": 5, aba: 6 };
+    const apart = { id: 7, content: "\n", special: false }; // texts are cut there first
+    const model = { ...small.model, vocab };
+    const metadata = metadataOf(source(files({ ...small, added_tokens: [...small.added_tokens, apart], model }), 8));
+    expect([...Object(metadata.get("tokenizer.ggml.scores"))]).toEqual([0, -2, -3, -4, 0, -5, -1, 0]);
   });
 
   /**

@@ -1,10 +1,11 @@
 import { createHash } from "node:crypto";
+import { writeFileSync } from "node:fs";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createCpuBackend } from "@ft/backend-cpu";
-import { loadModel } from "@ft/models";
+import { loadModel, readCompanions } from "@ft/models";
 import type { Backend } from "@ft/tensor";
 import { golden as goldenOf } from "@ft/testing";
 import { createQuantizer, openGguf, openSafetensors, type Quantizer } from "@ft/weights";
@@ -13,6 +14,7 @@ import { exportGguf, isGgufFileType, logitKl, openExportSource } from "../src/in
 import { type HashedModel, hashedSource } from "./hashed-model.ts";
 
 const goldens = new URL("../../../tools/goldens/data/", import.meta.url);
+const quickstart = fileURLToPath(new URL("../../../examples/quickstart/model", import.meta.url));
 const tiny = ["gqa", "mha-tied", "llama3-rope", "linear-rope", "bias"];
 
 let backend: Backend;
@@ -154,6 +156,32 @@ describe("exportGguf", () => {
     await expect(exportGguf(source, path, { tokenizer: false })).rejects.toMatchObject({ code: "exists" });
     expect(await readFile(path, "utf8")).toBe("mine");
     await rm(path);
+  });
+
+  it("leaves a file alone that appears while it writes", async () => {
+    const model: HashedModel = { hidden: 64, ff: 64, layers: 1, heads: 2, kv: 1, vocab: 8, tied: true };
+    const folder = await mkdtemp(join(dir, "race-"));
+    const path = join(folder, "late.gguf");
+    const appear = (): void => writeFileSync(path, "mine");
+    const made = exportGguf(hashedSource(model), path, { type: "Q8_0", tokenizer: false, onTensor: appear });
+    await expect(made).rejects.toMatchObject({ code: "exists" });
+    expect(await readFile(path, "utf8")).toBe("mine");
+    expect(await readdir(folder)).toEqual(["late.gguf"]);
+    await rm(folder, { recursive: true });
+  });
+
+  it("says which ends of an answer the file has no place for", async () => {
+    const { files } = await readCompanions(quickstart);
+    const model: HashedModel = { hidden: 64, ff: 64, layers: 1, heads: 2, kv: 1, vocab: 1536, tied: true };
+    const { droppedEndIds } = await exportGguf(
+      { ...hashedSource(model, { eos_token_id: [4, 0, 1, 2, 3] }), files },
+      join(dir, "ends.gguf"),
+      { type: "Q8_0", quantizer },
+    );
+    expect(droppedEndIds).toEqual([2, 3]);
+    const path = join(dir, "no-ends.gguf");
+    const without = await exportGguf(hashedSource(model), path, { type: "Q8_0", quantizer, tokenizer: false });
+    expect(without.droppedEndIds).toEqual([]);
   });
 
   it("tells of every tensor, and reads windows of whole rows and heads only", async () => {

@@ -32,6 +32,11 @@ function entry(name: string, value: Parameter): WeightEntry {
   return { name, dtype: value.dtype, shape: value.shape, data: () => value.read() };
 }
 
+/** "3 tensors are missing (first, …)". */
+function counted(names: readonly string[], how: string): string {
+  return `${names.length} tensors are ${how}${names.length > 0 ? ` (${names[0]})` : ""}`;
+}
+
 /** How loadAdapter takes an adapter. */
 export interface LoadAdapterOptions {
   /** also one that says that it was trained over another base */
@@ -61,7 +66,7 @@ export async function loadAdapter(
     if (missing.length > 0 || unexpected.length > 0)
       throw new FtError(
         "format",
-        `[lora] ${source.path}: ${missing.length} tensors are missing (${missing[0] ?? ""}), ${unexpected.length} unexpected (${unexpected[0] ?? ""})`,
+        `[lora] ${source.path}: ${counted(missing, "missing")}, ${counted(unexpected, "unexpected")}`,
         "the adapter belongs to another model or another configuration",
       );
     const values = new Map<Parameter, DataOf[FloatDType]>();

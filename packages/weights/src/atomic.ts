@@ -1,6 +1,7 @@
 import { randomBytes } from "node:crypto";
-import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
+import { type FileHandle, link, mkdir, open, rename, rm, stat } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
+import { FtError } from "@ft/tensor";
 import { errnoOf, ioError } from "./io-error.ts";
 
 /** Appends bytes to the file being written, all of them. */
@@ -16,8 +17,15 @@ export async function writeFileAtomic(path: string, data: string | Uint8Array): 
   await streamFileAtomic(path, (append) => append(typeof data === "string" ? Buffer.from(data) : data));
 }
 
-/** `writeFileAtomic` for content that is made piece by piece. An error thrown by `write` comes out as it is; nothing is left behind. */
-export async function streamFileAtomic(path: string, write: (append: Append) => Promise<void>): Promise<void> {
+/**
+ * `writeFileAtomic` for content that is made piece by piece. An error thrown by `write` comes out as it is; nothing is left behind.
+ * @param options replace: false leaves a file alone that is there when all is written, code "exists"
+ */
+export async function streamFileAtomic(
+  path: string,
+  write: (append: Append) => Promise<void>,
+  options: { readonly replace?: boolean } = {},
+): Promise<void> {
   const folder = dirname(path);
   const temporary = join(folder, `.${basename(path)}.${randomBytes(6).toString("hex")}.partial`);
   try {
@@ -29,12 +37,25 @@ export async function streamFileAtomic(path: string, write: (append: Append) => 
     } finally {
       await handle.close();
     }
-    await rename(temporary, path);
+    await (options.replace === false ? moveToNew(temporary, path) : rename(temporary, path));
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => {});
     throw ioError(error, "write", path);
   }
   await syncFolder(folder);
+}
+
+/** A rename that replaces nothing: a second name, which is given only where there is none, and then the first one's end. */
+async function moveToNew(from: string, to: string): Promise<void> {
+  try {
+    await link(from, to);
+  } catch (error) {
+    const found = errnoOf(error) === "EEXIST" || (await stat(to).catch(() => undefined)) !== undefined;
+    if (found) throw new FtError("exists", `${to} is there already`, "choose another name, or remove it first");
+    await rename(from, to); // some file systems give no second names
+    return;
+  }
+  await rm(from);
 }
 
 /** Flushes the list of names in a folder, so that a rename outlives a power cut. */

@@ -26,21 +26,24 @@ const padded = (bytes: number): number => Math.ceil(bytes / alignment) * alignme
 /**
  * Writes a GGUF file of version 3 as a stream, atomically: on any failure the path holds what it held before. Metadata and tensors stand
  * in the order given, tensors at multiples of 32 bytes. Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md.
- * Errors: "input" (names, metadata), "shape" (a row that is no whole number of blocks, data of another size), "io".
+ * Errors: "input" (names, metadata), "shape" (a row that is no whole number of blocks, data of another size), "io", "exists".
+ * @param options replace: false leaves a file alone that is there when all is written, code "exists"
  * @returns bytes written
  */
 export async function writeGguf(
   path: string,
   metadata: ReadonlyMap<string, GgufValue>,
   tensors: Iterable<GgufEntry>,
+  options: { readonly replace?: boolean } = {},
 ): Promise<number> {
   const entries = [...tensors];
   const head = headOf(metadata, entries);
   let written = head.length;
-  await streamFileAtomic(path, async (append) => {
+  const write = async (append: Append): Promise<void> => {
     await append(head);
     for (const entry of entries) written += await appendTensor(entry, append);
-  });
+  };
+  await streamFileAtomic(path, write, options);
   return written;
 }
 

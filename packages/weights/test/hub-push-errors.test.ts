@@ -6,7 +6,7 @@ import { describe, expect, it } from "vitest";
 import { type UploadEvent, type UploadedFiles, type UploadFilesOptions, uploadFiles } from "../src/hub/upload-files.ts";
 import { expectFtError, temporaryFolder } from "./fixtures.ts";
 import { type PushHub, readToken, type StorageFault, startPushHub, writeToken } from "./hub-push-server.ts";
-import { type Asked, type Fault, sha256 } from "./hub-server.ts";
+import { type Asked, type Fault, listen, refuse, sha256 } from "./hub-server.ts";
 import { noise } from "./hub-support.ts";
 
 const id = "org/pushed";
@@ -131,11 +131,53 @@ describe("the storage", () => {
     expect(at.hub.stored.get(oid)?.equals(weights)).toBe(true);
   });
 
-  it("is believed when it refuses", async () => {
-    const at = await uploading(() => ({ status: 403 }));
-    await expectFtError(at.push(), "io", /storage refuses the upload \(403.*new links/);
-    expect(at.tries.get(oid)).toBe(1);
+  it.each([
+    [400, 1],
+    [403, 2], // the link may have been too old: once more with a new one
+  ])("is believed when it refuses by %d", async (status, tries) => {
+    const at = await uploading(() => ({ status }));
+    await expectFtError(at.push(), "io", new RegExp(`storage refuses the upload \\(${status}.*new links`));
+    expect(at.tries.get(oid)).toBe(tries);
+    expect(at.hub.asked.filter((asked) => steps["the batch"]?.(asked))).toHaveLength(tries);
     expectUntouched(at);
+  });
+
+  it.each([
+    ["a file", Number.POSITIVE_INFINITY, oid],
+    ["a file in parts", 400_000, `${oid} 3`],
+  ])("gets %s by new links where those of the beginning hold no longer", async (_, partSize, refused) => {
+    const at = await uploading(
+      (tries, upload) => (upload === refused && tries === 1 ? { status: 403, body: "Request has expired" } : undefined),
+      partSize,
+    );
+    const events: UploadEvent[] = [];
+    await at.push({ onEvent: (event) => events.push(event) });
+    expect(at.tries.get(refused)).toBe(2);
+    expect(at.hub.stored.get(oid)?.equals(weights)).toBe(true);
+    const progress = events.flatMap((event) => (event.type === "progress" ? [event] : []));
+    expect(progress.every(({ bytes, size }) => bytes >= 0 && bytes <= size)).toBe(true);
+    // before the commit, which sets it right in any case
+    expect(progress.at(-2)).toMatchObject({ bytes: 1_500_000, filesDone: 1 });
+  });
+
+  it("keeps what a link's own headers authorise from where it is redirected to", async () => {
+    const at = await uploading(() => undefined);
+    const [heard, own] = [[] as (string | undefined)[], "Basic c3RvcmFnZQ=="];
+    const elsewhere = await listen((request, response) => {
+      heard.push(request.headers.authorization);
+      request.resume().on("end", () => response.end());
+    });
+    const first = await listen((request, response) => {
+      heard.push(request.headers.authorization);
+      const location = request.url === "/1" ? "/2" : elsewhere;
+      request.resume().on("end", () => refuse(response, { status: 307, headers: { location } }));
+    });
+    const upload = { href: `${first}/1`, header: { Authorization: own } };
+    const body = JSON.stringify({ objects: [{ oid, size: weights.length, actions: { upload } }] });
+    at.hub.fault = (asked) => (steps["the batch"]?.(asked) ? { status: 200, body } : undefined);
+    // nothing has arrived where it should
+    await expectFtError(at.push(), "input", /points to nothing/);
+    expect(heard).toEqual([own, own, undefined]);
   });
 
   it("is given up on when it stays silent", async () => {
@@ -167,6 +209,15 @@ describe("the commit", () => {
     const { commit, url } = await at.push();
     expect(at.hub.commits).toHaveLength(1);
     expect([commit, url]).toEqual([at.hub.models[0]?.commit, `${at.hub.endpoint}/${id}/commit/${commit}`]);
+  });
+
+  it("is waited for longer than bytes are, and so is the end of an upload in parts", async () => {
+    const at = await place();
+    at.hub.partSize = 400_000;
+    at.hub.ponders = 800;
+    const { pullRequest } = await at.push({ createPr: true, timeout: 500 });
+    expect(pullRequest).toBe(`${at.hub.endpoint}/${id}/discussions/1`);
+    expect(at.hub.posts.filter(({ path }) => path.includes("/lfs/complete"))).toHaveLength(1);
   });
 
   it("is not made twice for a pull request whose answer is lost", async () => {

@@ -54,6 +54,8 @@ export interface PushHub extends HubServer {
   verifies: boolean;
   /** the answer of a commit that is made is lost: the connection is cut */
   losesAnswers: number;
+  /** milliseconds before a commit and the end of an upload in parts are answered */
+  ponders: number;
   /** what goes wrong with an upload, "oid" or "oid part" */
   storageFault: (upload: string) => StorageFault | undefined;
 }
@@ -67,7 +69,7 @@ const lfsType = "application/vnd.git-lfs+json";
 export async function startPushHub(...models: readonly HubModel[]): Promise<PushHub> {
   const hub: PushHub = Object.assign(await startHub(...models), {
     ...{ stored: new Map(), uploads: [], posts: [], commits: [], partSize: Number.POSITIVE_INFINITY },
-    ...{ verifies: false, losesAnswers: 0, storageFault: () => undefined },
+    ...{ verifies: false, losesAnswers: 0, ponders: 0, storageFault: () => undefined },
   });
   const parts = new Map<string, Buffer>();
   const storage = await listen((request, response) => void store(hub, parts, request, response));
@@ -77,7 +79,8 @@ export async function startPushHub(...models: readonly HubModel[]): Promise<Push
       const type = request.headers["content-type"];
       const lines = body.toString().trimEnd().split("\n");
       hub.posts.push({ path: asked.path, type, body: lines.map((line): unknown => JSON.parse(line)) });
-      answer({ hub, parts, storage, request, body, response }, asked);
+      const wait = /\/(commit|lfs\/complete)\b/.test(asked.path) ? hub.ponders : 0;
+      setTimeout(() => answer({ hub, parts, storage, request, body, response }, asked), wait);
     });
     return true;
   };

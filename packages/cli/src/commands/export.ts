@@ -2,7 +2,7 @@ import { readdir } from "node:fs/promises";
 import { FtError } from "@ft/tensor";
 import type { ExportFlags } from "../export/job.ts";
 import { openForExport } from "../export/opened.ts";
-import { targetOf } from "../export/targets.ts";
+import { checkFlags, targetOf } from "../export/targets.ts";
 import type { Io } from "../io.ts";
 import { exists } from "../run/exists.ts";
 import { closing, openBackend } from "../run/open-backend.ts";
@@ -14,7 +14,9 @@ export async function exportCommand(
   io: Io,
   signal: AbortSignal,
 ): Promise<void> {
+  signal.addEventListener("abort", () => io.note("stopping: what was written is taken away"), { once: true });
   const { target, types } = targetOf(flags.to, flags.type);
+  checkFlags(flags.to, target, flags);
   await refuseUsed(flags.out);
   const place = await resolveModel(flags.model, "model", io, signal);
   using held = closing(await openBackend("cpu", flags));

@@ -3,7 +3,7 @@ import { checkUpload, isRepoId } from "@ft/weights";
 import type { Io } from "../io.ts";
 import { cardFor } from "../push/card.ts";
 import { chooseFiles } from "../push/choose-files.ts";
-import { pushable } from "../push/pushable.ts";
+import { checkWeightsGo, pushable } from "../push/pushable.ts";
 import { uploadShown } from "../push/upload-shown.ts";
 import { withoutPaths } from "../push/without-paths.ts";
 import { bytes } from "../run/download.ts";
@@ -36,12 +36,15 @@ export async function pushCommand(
   const { folder, kind, hashes } = what;
   io.note(`${kind.padEnd(11)} ${folder}${hashes.size > 0 ? `; ${hashes.size} files are as they were written` : ""}`);
   const paths = await chooseFiles(folder, include, exclude);
+  // a choice of files is the user's
+  const chosen = include !== undefined || exclude.length > 0;
+  if (!chosen) checkWeightsGo(what, paths);
   const { files, base, edited } = await withoutPaths(what, paths, { given, id, baseModel });
   for (const path of edited) io.note(`changed     ${path}, in the copy that goes up`);
   if (kind === "adapter" && base === undefined)
     io.note("            nothing names its base: --base-model org/name does");
-  const needsCard = include === undefined && exclude.length === 0 && !paths.includes("README.md");
-  const text = needsCard ? await cardFor(what, { id, base }) : undefined;
+  const needsCard = !chosen && !paths.includes("README.md");
+  const text = needsCard ? await cardFor(what, { id, base, paths }) : undefined;
   // somebody may have written on the one that is there
   const card = text === undefined ? [] : [{ path: "README.md", content: Buffer.from(text), onlyNew: true }];
   const done = await uploadShown(

@@ -21,6 +21,7 @@ import { reportLog } from "../report/report-log.ts";
 import { closing, describeBackend, openBackend, peakOf } from "../run/open-backend.ts";
 import { openTemplate } from "../run/open-model.ts";
 import { resolveModel } from "../run/resolve-model.ts";
+import { keepTemplate } from "../run/trained-template.ts";
 import { loadBase } from "../train/base.ts";
 import { factsOf } from "../train/facts.ts";
 import { optimizerOf } from "../train/optimizer.ts";
@@ -48,6 +49,10 @@ export async function trainCommand(
   const given = "card" in backend ? forCard(there) : there;
   const tokenizer = await loadTokenizer(given.model);
   const template = await openTemplate(tokenizer, given.chatTemplate);
+  if (given.chatTemplate === undefined && tokenizer.chatTemplate === undefined)
+    io.note(
+      `template    ${given.model} has none: rows are written with "### Instruction:" and "### Response:", and so must prompts be`,
+    );
   const { model: loaded, stored } = await loadBase(given, backend);
   using model = loaded;
   checkVocabulary(tokenizer, model.config.vocabSize, given.model);
@@ -86,6 +91,7 @@ export async function trainCommand(
   if (bestStep !== undefined && bestStep !== summary.step)
     await loadParameters(checkpointPath(checkpoints, bestStep), trainables.parameters);
   const saved = await trainables.save();
+  await keepTemplate(saved, template, tokenizer);
   io.note(`saved       ${saved}${bestStep === undefined ? "" : `, the weights of step ${bestStep}`}`);
   const { trainable, total } = trainables;
   const memory = { planned, measured: peakOf(backend) };

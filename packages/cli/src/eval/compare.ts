@@ -32,6 +32,8 @@ const shown = 5;
 /** A measure over the rows of each subject, and of one row. */
 interface Column extends Pick<Measure, "name" | "better" | "digits"> {
   readonly scoring: Scoring<number>;
+  /** what the paired test compares in its place: of perplexities, whose resamples are skewed, the loss */
+  readonly tested?: Scoring<number>;
   readonly signature?: string | undefined;
   /** [subject][row][statistic] */
   readonly statistics: readonly StatisticRows[];
@@ -89,6 +91,7 @@ function lossColumn(subjects: readonly SubjectRows[]): Column {
     better: "lower",
     digits: 3,
     scoring: perplexity(),
+    tested: { ...perplexity(), name: "loss", score: (sums) => (sums[0] ?? Number.NaN) / (sums[1] ?? Number.NaN) },
     statistics: subjects.map(({ likelihoods = [] }) => likelihoods.map(({ nll, tokens }) => [nll, tokens])),
     rowScore: ({ likelihoods }, index) => perplexityOf(likelihoods?.[index] ?? { nll: Number.NaN, tokens: 1 }),
   };
@@ -116,7 +119,7 @@ function rowScoresOf(columns: readonly Column[], asked: readonly AskedRow[], sub
   );
 }
 
-function measureOf({ scoring, statistics, ...column }: Column, subjects: readonly SubjectRows[]): Measure {
+function measureOf({ scoring, tested, statistics, ...column }: Column, subjects: readonly SubjectRows[]): Measure {
   const { name, better, digits, signature } = column;
   const [baseline = []] = statistics;
   const scores = subjects.map((subject, i) => {
@@ -127,7 +130,8 @@ function measureOf({ scoring, statistics, ...column }: Column, subjects: readonl
     const test = pairedBootstrap(scoring, baseline, statistics[i] ?? [], resampling);
     const { low, high } = test.systemInterval;
     // the test counts differences that are larger than the one seen; none at all is never significant
-    const against = { difference: test.difference, p: test.difference === 0 ? 1 : test.pValue };
+    const { pValue } = tested ? pairedBootstrap(tested, baseline, statistics[i] ?? [], resampling) : test;
+    const against = { difference: test.difference, p: test.difference === 0 ? 1 : pValue };
     return { subject: subject.name, value: test.system, low, high, against };
   });
   return { name, better, digits, ...(signature !== undefined && { signature }), scores };

@@ -6,9 +6,10 @@ import { FtError } from "@ft/tensor";
 import type { Io } from "../io.ts";
 import { type OpenModel, openModel, savedIn } from "../run/open-model.ts";
 import { resolveModel } from "../run/resolve-model.ts";
+import { commonTemplate } from "../run/trained-template.ts";
 import { compare, resampling } from "./compare.ts";
 import type { Evaluation, Fingerprint, GeneralProbe, Subject } from "./evaluation.ts";
-import { checkFingerprint, fileDigest, weightsDigest } from "./fingerprint.ts";
+import { checkFingerprint, fileDigest, textDigest, weightsDigest } from "./fingerprint.ts";
 import { type Document, loadDocuments } from "./general.ts";
 import { type Measured, measureSubject, type Questions } from "./measure-subject.ts";
 import type { ChosenMetrics } from "./metrics.ts";
@@ -43,8 +44,9 @@ export async function evaluateModel(asked: ModelEvaluation, io: Io, signal: Abor
     openModel(path, { backend: asked.backend, chatTemplate: asked.chatTemplate, dtype: asked.dtype });
   let held = await open();
   try {
-    const { tokenizer, template, model, stopIds } = held;
+    const { tokenizer, model, stopIds } = held;
     const folders = await Promise.all(adapters.map((folder) => savedIn(folder, "adapter")));
+    const template = asked.chatTemplate === undefined ? await commonTemplate(tokenizer, folders) : held.template;
     held = await tried(held, folders, open);
     const context = model.config.maxPositions;
     const { limit, truncation, maxLength = context } = asked;
@@ -69,7 +71,7 @@ export async function evaluateModel(asked: ModelEvaluation, io: Io, signal: Abor
     const fingerprint: Fingerprint = {
       model: `${exact} ${await weightsDigest(path)}`,
       data: await fileDigest(data),
-      "chat template": asked.chatTemplate === undefined ? "the model's" : await fileDigest(asked.chatTemplate),
+      "chat template": template.source === tokenizer.chatTemplate ? "the model's" : textDigest(template.source),
       dtype: asked.dtype ?? "f32",
       rows: `${truncation}, ${maxLength} tokens`,
       "max new tokens": `${maxNewTokens}`,

@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
 import { open, readdir, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { FtError } from "@ft/tensor";
@@ -33,6 +34,11 @@ export async function fileDigest(path: string): Promise<string> {
   }
 }
 
+/** The same of a text. */
+export function textDigest(text: string): string {
+  return createHash("sha256").update(text).digest("hex").slice(0, 16);
+}
+
 /** The same of a file, or of the files of a model's or an adapter's folder that say what it computes. */
 export async function weightsDigest(path: string): Promise<string> {
   if (!(await stat(path)).isDirectory()) return fileDigest(path);
@@ -45,12 +51,15 @@ export async function weightsDigest(path: string): Promise<string> {
 /**
  * Refuses to go on in a folder that holds an evaluation of something else. What only one of the two has, such as one more
  * adapter, is no contradiction.
- * Errors: "config", with what differs; "exists" for rows of which nothing says what they are.
+ * Errors: "config", with what differs; "exists" for rows of which nothing says what they are, and for the folder of a model.
  */
 export async function checkFingerprint(out: string, fingerprint: Fingerprint): Promise<void> {
   const file = join(out, "eval.json");
   if (!(await exists(file))) {
     const stray = (await exists(out)) ? (await readdir(out)).find((name) => rowFile.test(name)) : undefined;
+    const model = ["config.json", "adapter_config.json"].find((name) => existsSync(join(out, name)));
+    if (model !== undefined)
+      throw new FtError("exists", `${out} has ${model}: it is the folder of a model`, "choose another --out");
     if (stray === undefined) return;
     throw new FtError("exists", `${out} has ${stray} but no eval.json`, "choose another --out, or remove it");
   }

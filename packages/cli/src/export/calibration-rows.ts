@@ -1,7 +1,7 @@
 import { basename } from "node:path";
-import { type Conversation, chatTemplateOf, encodeConversations, loadRows, splitRows, type Tokenizer } from "@ft/data";
+import { loadRows, splitRows, type Tokenizer } from "@ft/data";
 import { FtError } from "@ft/tensor";
-import type { MeasuredRows } from "./perplexity.ts";
+import { fitting, type MeasuredRows, measuredRows } from "./perplexity.ts";
 import { dataOfRun, type FileRows } from "./run-data.ts";
 
 /** Rows that a quantiser looks at, and others that it is measured on. */
@@ -10,8 +10,8 @@ export interface CalibrationRows {
   readonly calibration: readonly (readonly number[])[];
   /** "128 rows of rows.json (27,171 tokens)" */
   readonly what: string;
-  /** none of those above, nor one that asks the same */
-  readonly measured: MeasuredRows;
+  /** what was held out of those; undefined where none is short enough */
+  readonly measured: MeasuredRows | undefined;
 }
 
 /** Where they come from. */
@@ -29,6 +29,8 @@ export interface CalibrationOptions {
 const mostMeasured = 32;
 /** tokens of a row at most; longer ones are left out */
 const longest = 2048;
+/** tokens of all rows at most, as many as AutoAWQ takes: their activations are in memory, in f32 */
+const mostTokens = 128 * 512;
 /** a file's rows are split alike in every export */
 const seed = 0;
 
@@ -38,20 +40,31 @@ const seed = 0;
  */
 export async function calibrationRows(tokenizer: Tokenizer, options: CalibrationOptions): Promise<CalibrationRows> {
   const { train, heldOut } = await found(options);
-  const template = chatTemplateOf(tokenizer);
-  const encode = (conversations: readonly Conversation[]) =>
-    encodeConversations(tokenizer, template, conversations, {
-      maxLength: Math.min(longest, options.context),
-      truncation: "drop",
-    }).examples;
-  const calibration = encode(train.conversations.slice(0, options.rows)).map(({ tokens }) => [...tokens]);
-  const rows = encode(heldOut.conversations.slice(0, mostMeasured));
+  const maxLength = Math.min(longest, options.context);
+  const some = train.conversations.slice(0, options.rows);
+  const { rows } = measuredRows(tokenizer, some, { maxLength, which: "rows" });
+  const calibration = upTo(
+    rows.map(({ tokens }) => Array.from(tokens)),
+    mostTokens,
+  );
+  const others = heldOut.conversations.slice(0, mostMeasured);
+  const which = `held-out rows of ${basename(heldOut.file)}`;
   const tokens = calibration.reduce((sum, ids) => sum + ids.length, 0);
   return {
     calibration,
     what: `${calibration.length} rows of ${basename(train.file)} (${tokens.toLocaleString("en")} tokens)`,
-    measured: { rows, what: `${rows.length} held-out rows of ${basename(heldOut.file)}` },
+    measured: fitting(() => measuredRows(tokenizer, others, { maxLength, which })),
   };
+}
+
+/** The first rows, the last of which reaches so many tokens. */
+function upTo(rows: readonly (readonly number[])[], most: number): readonly (readonly number[])[] {
+  let tokens = 0;
+  return rows.filter(({ length }) => {
+    const room = tokens < most;
+    tokens += length;
+    return room;
+  });
 }
 
 async function found({

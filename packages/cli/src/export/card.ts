@@ -1,4 +1,4 @@
-import { basename, join } from "node:path";
+import { basename, join, resolve } from "node:path";
 import { readJsonFile } from "@ft/weights";
 import { exists } from "../run/exists.ts";
 import { version } from "../version.ts";
@@ -36,7 +36,7 @@ export interface Use {
 /** README.md of an export: what it is, what it was trained on and how, and what a check found. Local paths are left out. */
 export async function modelCard(facts: CardFacts): Promise<string> {
   const { base, hubId, adapter, form, use, loader, checks, evaluation = [] } = facts;
-  const name = hubId ?? basename(base);
+  const name = hubId ?? basename(resolve(base));
   const recipe = adapter === undefined ? [] : await recipeOf(adapter);
   const lora = recipe.includes(fullMethod) ? [] : ["lora"];
   const tags = ["ft", ...(adapter === undefined ? [] : [...lora, "fine-tuned"])];
@@ -51,7 +51,7 @@ export async function modelCard(facts: CardFacts): Promise<string> {
   const title = facts.title ?? (adapter === undefined ? name : `${name}, fine-tuned`);
   const uses = use ?? [];
   const sections = [
-    [`# ${title}`, "", `${form}. Written by ft ${version}.`],
+    [`# ${title}`, "", `${form}.${base === "" ? "" : ` Base: ${name}.`} Written by ft ${version}.`],
     ...(recipe.length > 0 ? [["## Training", "", "| | |", "|---|---|", ...recipe]] : []),
     ...(uses.length > 0 ? [["## Use", ...uses.flatMap(useLines)]] : []),
     ...(evaluation.length > 0 ? [["## Evaluation", ...evaluation.flatMap((paragraph) => ["", paragraph])]] : []),

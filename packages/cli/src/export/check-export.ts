@@ -1,4 +1,4 @@
-import { loadTokenizer, type Tokenizer } from "@ft/data";
+import type { Tokenizer } from "@ft/data";
 import type { ExportSource } from "@ft/export";
 import type { CausalLm } from "@ft/models";
 import { bytes as size } from "../run/download.ts";
@@ -31,24 +31,25 @@ export function checkExport(job: ExportJob, source: ExportSource, exported: Expo
 }
 
 async function checked(job: ExportJob, source: ExportSource, exported: Exported): Promise<Check> {
-  const { opened, flags, backend } = job;
+  const { opened, flags, backend, signal } = job;
   const { tokenizer, model, also } = exported;
   if (!flags.check) return { lines: ["not checked: --no-check was given"], kl: undefined };
-  const own = await loadTokenizer(opened.model);
+  const own = await opened.tokenizer();
   const theirs = (await tokenizer?.()) ?? own;
   const prompts = checkPrompts(own, theirs, source.config.maxPositions);
-  const same = tokenizer ? [`tokens and template: the same for ${prompts.length} prompts`] : [];
+  const what = own.chatTemplate === undefined ? "tokens (the model has no chat template)" : "tokens and template";
+  const same = tokenizer ? [`${what}: the same for ${prompts.length} prompts`] : [];
   if (!model && !also) return { lines: same, kl: undefined };
   const tooLarge = tooLargeToCheck(source);
   if (tooLarge !== undefined)
     return { lines: [...same, `not compared: it takes ${size(tooLarge)} of memory for two models`], kl: undefined };
   using reference = await referenceModel(opened, backend, flags.anyBase);
-  const kl = model && (await compare(reference, await model(), prompts));
-  const what = opened.adapter === undefined ? "the model it was made from" : "base and adapter";
+  const kl = model && (await compare(reference, await model(), prompts, signal));
+  const from = opened.adapter === undefined ? "the model it was made from" : "base and adapter";
   return {
     lines: [
       ...same,
-      ...(kl ? [`against ${what}: ${describeKl(kl)}`] : []),
+      ...(kl ? [`against ${from}: ${describeKl(kl)}`] : []),
       ...((await also?.(reference, prompts)) ?? []),
     ],
     kl,

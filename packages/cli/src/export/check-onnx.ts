@@ -50,7 +50,7 @@ export async function checkOnnx(
   for (const type of types) {
     signal.throwIfAborted();
     await using decoder = await openOnnx(join(out, "onnx", onnxFile(type)), ort, { maxPositions, session });
-    const kl = await logitKl(reference, decoder, prompts);
+    const kl = await logitKl(reference, decoder, prompts, { signal });
     const sameAnswers = type === "fp32" ? await countSame(reference, decoder, prompts) : undefined;
     const after = measured && (await perplexityOver(measured, (row) => targetLikelihood(decoder, row), signal));
     checks.push({

@@ -53,9 +53,14 @@ export async function referenceModel(
 }
 
 /** Compares the next-token distributions of two models over the prompts. Disposes `other`. */
-export async function compare(reference: CausalLm, other: CausalLm, prompts: number[][]): Promise<CheckResult> {
+export async function compare(
+  reference: CausalLm,
+  other: CausalLm,
+  prompts: number[][],
+  signal: AbortSignal,
+): Promise<CheckResult> {
   try {
-    return { ...(await logitKl(reference, other, prompts)), prompts: prompts.length };
+    return { ...(await logitKl(reference, other, prompts, { signal })), prompts: prompts.length };
   } finally {
     other.dispose();
   }

@@ -1,7 +1,9 @@
+import { join } from "node:path";
 import { chatTemplateOf, type Tokenizer } from "@ft/data";
 import { type Modelfile, modelfile } from "@ft/export";
 import type { LlamaConfig } from "@ft/models";
 import type { Use } from "./card.ts";
+import { quoted } from "./shell.ts";
 
 /** A Modelfile with the model's template, where it has a counterpart, and the texts at which answers end. */
 export function ollamaFile(
@@ -22,7 +24,8 @@ export function ollamaFile(
 }
 
 /** How a folder with a Modelfile is used. */
-export function usedByOllama(name: string): Use {
+export function usedByOllama(name: string, folder: string): Use {
   const own = name.toLowerCase();
-  return { text: "In Ollama:", command: `ollama create ${own} -f Modelfile && ollama run ${own}` };
+  const file = quoted(join(folder, "Modelfile"));
+  return { text: "In Ollama:", command: `ollama create ${own} -f ${file} && ollama run ${own}` };
 }

@@ -1,8 +1,8 @@
 import { basename } from "node:path";
-import { type OnnxType, onnxFile } from "@ft/export";
+import type { OnnxType } from "@ft/export";
 import type { Use } from "./card.ts";
 
-/** How transformers.js and ONNX Runtime load a folder of this name; the first of its types is meant. */
+/** How transformers.js loads a folder of this name; the first of its types is meant. */
 export function onnxUses(folder: string, type: OnnxType, hasTemplate: boolean): readonly [Use, ...Use[]] {
   const name = JSON.stringify(basename(folder));
   const [prompt, answer] = hasTemplate
@@ -20,17 +20,6 @@ export function onnxUses(folder: string, type: OnnxType, hasTemplate: boolean): 
         `const generator = await pipeline("text-generation", ${name}, { dtype: "${type}" });`,
         `const [{ generated_text }] = await generator(${prompt}, { max_new_tokens: 64 });`,
         `console.log(${answer});`,
-      ].join("\n"),
-    },
-    {
-      text: "In ONNX Runtime itself, from token ids to token ids:",
-      language: "js",
-      command: [
-        `import { openOnnx } from "@ft/export";`,
-        `import * as ort from "onnxruntime-node";`,
-        "",
-        `const decoder = await openOnnx(${JSON.stringify(`${basename(folder)}/onnx/${onnxFile(type)}`)}, ort);`,
-        "const [answer] = await decoder.greedy([[1, 2, 3]], { maxNewTokens: 64 });",
       ].join("\n"),
     },
   ];

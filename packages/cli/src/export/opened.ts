@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { tokenizerFilesFromGguf } from "@ft/data";
+import { loadTokenizer, type Tokenizer, tokenizerFilesFromGguf } from "@ft/data";
 import { type ExportSource, openExportSource } from "@ft/export";
 import { bitsandbytesFormat } from "@ft/quant-nf4";
 import { type Backend, FtError } from "@ft/tensor";
@@ -7,6 +7,7 @@ import { openGguf, readJsonFile } from "@ft/weights";
 import { type Quantization, quantizationDefaults } from "../config/train-config.ts";
 import { exists } from "../run/exists.ts";
 import { savedIn } from "../run/open-model.ts";
+import { tokenizerWith, trainedTemplate } from "../run/trained-template.ts";
 
 /** Which base an adapter is merged into: the weights as stored, or quantised and decoded as they were in its training. */
 export type MergeBase = "stored" | "quantized";
@@ -16,6 +17,8 @@ export interface Opened {
   readonly model: string;
   /** the adapter's own folder, where one is merged */
   readonly adapter: string | undefined;
+  /** The base's, with the chat template that the adapter was trained with. */
+  tokenizer(): Promise<Tokenizer>;
   /** how the base was quantised while the adapter was trained; undefined where it was not, or nothing says so */
   readonly trainedOver: Quantization | undefined;
   /** The weights, adapter merged; over the base as asked for. The caller disposes it. */
@@ -34,11 +37,16 @@ export async function openForExport(
   const path = await savedIn(model, "model");
   const adapter = given === undefined ? undefined : await savedIn(given, "adapter");
   const trainedOver = adapter === undefined ? undefined : await quantizationOfRun(adapter);
-  const files = path.endsWith(".gguf") ? await tokenizerFiles(path) : undefined;
+  const template = adapter === undefined ? undefined : await trainedTemplate(adapter);
+  const files = new Map([
+    ...(path.endsWith(".gguf") ? await tokenizerFiles(path) : []),
+    ...(template === undefined ? [] : [["chat_template.jinja", Buffer.from(template)] as const]),
+  ]);
   return {
     model: path,
     adapter,
     trainedOver,
+    tokenizer: async () => tokenizerWith(await loadTokenizer(path), adapter),
     source: (base) => {
       if (base === "quantized" && trainedOver === undefined)
         throw new FtError(
@@ -50,7 +58,7 @@ export async function openForExport(
       return openExportSource(path, {
         ...{ backend, anyBase, ...through },
         ...(adapter !== undefined && { adapter }),
-        ...(files && { files }),
+        files,
       });
     },
   };

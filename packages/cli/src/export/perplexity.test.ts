@@ -3,6 +3,7 @@ import { appendFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/pro
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chatTemplateOf, encodeConversations, loadRows, loadTokenizer, splitRows } from "@ft/data";
+import { sha256File } from "@ft/weights";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { someRows, tinyModel } from "../../test/tiny-model.ts";
 import { describePerplexity, heldOutRows, perplexityOver } from "./perplexity.ts";
@@ -33,9 +34,26 @@ describe("heldOutRows", () => {
     const found = await heldOutRows(tokenizer, 256, { data: rows, adapter: undefined });
     const first = (await loadRows(rows)).slice(0, 32);
     const { examples } = encodeConversations(tokenizer, chatTemplateOf(tokenizer), first, { maxLength: 256 });
-    expect(found).toEqual({ rows: examples, what: "32 held-out rows of rows.json" });
+    expect(found).toEqual({ rows: examples, what: "32 rows of rows.json" });
     const none = heldOutRows(tokenizer, 256, { data: join(dir, "none.json"), adapter: undefined });
     await expect(none).rejects.toMatchObject({ code: "missing" });
+  });
+
+  it("leaves out rows that are too long, and measures nothing where none is left", async () => {
+    const tokenizer = await loadTokenizer(join(dir, "model"));
+    const file = join(dir, "long.json");
+    const long = { instruction: "a".repeat(300), output: "b" };
+    await writeFile(file, JSON.stringify([long, { instruction: "a", output: "b" }]));
+    const found = await heldOutRows(tokenizer, 256, { data: file, adapter: undefined });
+    expect(found?.what).toBe("1 rows of long.json");
+    await writeFile(file, JSON.stringify([long]));
+    const given = heldOutRows(tokenizer, 256, { data: file, adapter: undefined });
+    await expect(given).rejects.toMatchObject({ code: "data" });
+    const hash = await sha256File(file);
+    const adapter = join(dir, "long/adapter");
+    await mkdir(adapter, { recursive: true });
+    await writeFile(join(dir, "long/run.json"), JSON.stringify({ config: { validation: file }, hashes: { hash } }));
+    expect(await heldOutRows(tokenizer, 256, { data: undefined, adapter })).toBeUndefined();
   });
 
   it("are those that a run held out, as long as its rows are as they were", async () => {

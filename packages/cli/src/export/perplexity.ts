@@ -1,12 +1,13 @@
 import { basename } from "node:path";
-import { chatTemplateOf, encodeConversations, loadRows, type Tokenizer } from "@ft/data";
+import { type Conversation, chatTemplateOf, encodeConversations, loadRows, type Tokenizer } from "@ft/data";
 import { addLikelihoods, type Likelihood, perplexityOf, type TargetRow } from "@ft/eval";
+import { FtError } from "@ft/tensor";
 import { dataOfRun } from "./run-data.ts";
 
 /** Rows that a model is measured on before and after an export. */
 export interface MeasuredRows {
   readonly rows: readonly TargetRow[];
-  /** "32 held-out rows of rows.json" */
+  /** "32 rows of rows.json" */
   readonly what: string;
 }
 
@@ -16,8 +17,8 @@ const most = 32;
 const longest = 1024;
 
 /**
- * The rows of `data`, or those that the run of `adapter` held out from its training; undefined where neither is known.
- * The first 32. Errors: "missing", "data", as of training data, if `data` was given.
+ * The rows of `data`, or those that the run of `adapter` held out from its training; undefined where neither is known, or none fits.
+ * The first 32; those that are too long are left out. Errors: "missing", "data", as of training data, if `data` was given.
  */
 export async function heldOutRows(
   tokenizer: Tokenizer,
@@ -28,10 +29,31 @@ export async function heldOutRows(
   const found = data === undefined ? run?.heldOut : { file: data, conversations: await loadRows(data) };
   if (found === undefined) return undefined;
   const first = found.conversations.slice(0, most);
-  const options = { maxLength: Math.min(longest, context) };
-  const { examples } = encodeConversations(tokenizer, chatTemplateOf(tokenizer), first, options);
-  const rows = examples.filter(({ targets }) => targets.some((target) => target >= 0));
-  return { rows, what: `${rows.length} held-out rows of ${basename(found.file)}` };
+  const maxLength = Math.min(longest, context);
+  const which = `${data === undefined ? "held-out " : ""}rows of ${basename(found.file)}`;
+  const encode = (): MeasuredRows => measuredRows(tokenizer, first, { maxLength, which });
+  return data === undefined ? fitting(encode) : encode();
+}
+
+/** Rows as they were in training, without those that are too long. Code "data" where none is left. */
+export function measuredRows(
+  tokenizer: Tokenizer,
+  conversations: readonly Conversation[],
+  { maxLength, which }: { readonly maxLength: number; readonly which: string },
+): MeasuredRows {
+  const options = { maxLength, truncation: "drop" } as const;
+  const { examples } = encodeConversations(tokenizer, chatTemplateOf(tokenizer), conversations, options);
+  return { rows: examples, what: `${examples.length} ${which}` };
+}
+
+/** The same of rows that nobody asked for: none instead of an error. */
+export function fitting(encode: () => MeasuredRows): MeasuredRows | undefined {
+  try {
+    return encode();
+  } catch (error) {
+    if (FtError.is(error) && error.code === "data") return undefined;
+    throw error;
+  }
 }
 
 /** Perplexity of the answers of some rows. */

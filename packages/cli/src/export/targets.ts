@@ -2,7 +2,7 @@ import { ggufFileTypes, meantOnnxType, onnxTypes } from "@ft/export";
 import { FtError } from "@ft/tensor";
 import { suggestValue } from "../config/suggest.ts";
 import type { Use } from "./card.ts";
-import type { ExportJob } from "./job.ts";
+import type { ExportFlags, ExportJob } from "./job.ts";
 import { quoted } from "./shell.ts";
 import { toAwq } from "./to-awq.ts";
 import { bnbTypes, toBnb } from "./to-bnb.ts";
@@ -19,18 +19,38 @@ interface Target {
   readonly several?: boolean;
   /** the type that another name for it stands for */
   readonly meant?: (type: string) => string | undefined;
+  /** the flags that it has a use for, of those that not every target has */
+  readonly flags: readonly OwnFlag[];
   readonly run: (job: ExportJob) => Promise<void>;
 }
 
+/** Flags that only some targets use, by the value that they have where they are not given. */
+const ownFlags: Readonly<Record<OwnFlag, unknown>> = {
+  base: "stored",
+  shardSize: undefined,
+  dtype: undefined,
+  blockSize: undefined,
+  doubleQuant: true,
+  computeDtype: undefined,
+  data: undefined,
+  groupSize: undefined,
+  calibrationRows: undefined,
+};
+type OwnFlag = Exclude<keyof ExportFlags, "model" | "out" | "adapter" | "anyBase" | "check" | "type" | "threads">;
+
 /** By the word that --to takes. */
 const targets: Readonly<Record<string, Target>> = {
-  safetensors: { types: [], run: (job) => toSafetensors(job) },
-  vllm: { types: [], run: (job) => toSafetensors(job, servedByVllm) },
-  gguf: { types: ["F16", ...ggufFileTypes.filter((type) => type !== "F16")], run: toGguf },
-  "lora-gguf": { types: loraGgufTypes, run: toLoraGguf },
-  bnb: { types: bnbTypes, run: toBnb },
-  awq: { types: [], run: (job) => toAwq(job, servedByVllm) },
-  onnx: { types: onnxTypes, several: true, meant: meantOnnxType, run: toOnnx },
+  safetensors: { types: [], flags: ["base", "shardSize", "dtype"], run: (job) => toSafetensors(job) },
+  vllm: { types: [], flags: ["base", "shardSize", "dtype"], run: (job) => toSafetensors(job, servedByVllm) },
+  gguf: { types: ["F16", ...ggufFileTypes.filter((type) => type !== "F16")], flags: ["base"], run: toGguf },
+  "lora-gguf": { types: loraGgufTypes, flags: [], run: toLoraGguf },
+  bnb: { types: bnbTypes, flags: ["blockSize", "doubleQuant", "computeDtype"], run: toBnb },
+  awq: {
+    types: [],
+    flags: ["base", "shardSize", "dtype", "data", "groupSize", "calibrationRows"],
+    run: (job) => toAwq(job, servedByVllm),
+  },
+  onnx: { types: onnxTypes, flags: ["base", "shardSize", "data"], several: true, meant: meantOnnxType, run: toOnnx },
 };
 
 /** The target of a name, and which of its types are meant: one, but for targets that take several, and none where there are none. Code "config" for those that there are not, with what may be meant. */
@@ -45,6 +65,18 @@ export function targetOf(to: string, type?: string): { readonly target: Target; 
     throw new FtError("config", `--type ${type} is given with --to ${to}, which has no types`, "leave it out");
   const given = target.several ? type.split(",").map((each) => each.trim()) : [type];
   return { target, types: [...new Set(given.map((each) => typeOf(target, to, each)))] };
+}
+
+/** Refuses flags that a target has no use for: whoever gives one expects it to do something. Code "config". */
+export function checkFlags(to: string, { flags: used }: Target, given: ExportFlags): void {
+  for (const [name, usual] of Object.entries(ownFlags)) {
+    const value: unknown = Reflect.get(given, name);
+    // a merge is made without what only exports have
+    if (value === undefined || value === usual || used.some((one) => one === name)) continue;
+    const flag = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    const shown = value === false ? `--no-${flag}` : `--${flag} ${value}`;
+    throw new FtError("config", `${shown} is given with --to ${to}, which has no use for it`, "leave it out");
+  }
 }
 
 function typeOf({ types, several, meant: other }: Target, to: string, type: string): string {

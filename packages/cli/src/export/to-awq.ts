@@ -29,11 +29,11 @@ export async function toAwq(job: ExportJob, use: Finished["use"]): Promise<void>
       `--dtype ${dtype} is given with --to awq, which holds f16 beside its 4 bits`,
       "leave it out",
     );
-  const shardSize = flags.shardSize === undefined ? undefined : parseMemory(flags.shardSize);
+  const shardSize = flags.shardSize === undefined ? undefined : parseMemory(flags.shardSize, "--shard-size");
   await using source = await opened.source(base);
   const { config } = source;
   const groupSize = awqGroupSize(config, flags.groupSize);
-  const tokenizer = await loadTokenizer(opened.model);
+  const tokenizer = await opened.tokenizer();
   const wanted = { data, adapter: opened.adapter, rows: flags.calibrationRows ?? usualRows };
   const rows = await calibrationRows(tokenizer, { ...wanted, context: config.maxPositions });
   io.note(`calibration ${rows.what}, groups of ${groupSize}`);
@@ -41,9 +41,10 @@ export async function toAwq(job: ExportJob, use: Finished["use"]): Promise<void>
     ...{ backend, calibration: rows.calibration, groupSize, signal, onProgress: progress(io) },
     ...(shardSize !== undefined && { shardSize }),
   });
-  const perplexity = (model: CausalLm): Promise<number> =>
-    perplexityOver(rows.measured, (row) => rowLikelihood(model, row), signal);
-  let [before, after] = [Number.NaN, Number.NaN];
+  const { measured } = rows;
+  const perplexity = async (model: CausalLm): Promise<number | undefined> =>
+    measured && perplexityOver(measured, (row) => rowLikelihood(model, row), signal);
+  let [before, after]: (number | undefined)[] = [];
   const { lines, kl } = await checkExport(job, source, {
     tokenizer: () => loadTokenizer(out),
     model: async () => {
@@ -53,7 +54,9 @@ export async function toAwq(job: ExportJob, use: Finished["use"]): Promise<void>
     },
     also: async (reference) => {
       before = await perplexity(reference);
-      return [`${describePerplexity(before, after)}, on ${rows.measured.what}`];
+      return measured && before !== undefined && after !== undefined
+        ? [`${describePerplexity(before, after)}, on ${measured.what}`]
+        : ["no perplexity: no held-out row is short enough"];
     },
   });
   const misfit = awqMisfit(config, groupSize);
@@ -68,7 +71,7 @@ export async function toAwq(job: ExportJob, use: Finished["use"]): Promise<void>
     document: {
       ...{ base, groupSize, files: written.files, bytes: written.bytes, blocks: written.blocks },
       calibration: { rows: rows.calibration.length, tokens: rows.calibration.flat().length },
-      perplexity: kl ? { before, after, rows: rows.measured.rows.length } : null,
+      perplexity: kl && measured ? { before, after, rows: measured.rows.length } : null,
       check: kl ?? null,
     },
   });

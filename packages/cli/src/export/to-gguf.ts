@@ -1,6 +1,6 @@
 import { join } from "node:path";
 import { loadTokenizer } from "@ft/data";
-import { exportGguf, isGgufFileType } from "@ft/export";
+import { type ExportedGguf, exportGguf, isGgufFileType } from "@ft/export";
 import { loadModel } from "@ft/models";
 import { commitFolder, writeFileAtomic } from "@ft/weights";
 import { bytes as size } from "../run/download.ts";
@@ -19,8 +19,8 @@ export async function toGguf(job: ExportJob): Promise<void> {
   const name = ggufName(job);
   const file = `${name}-${type}.gguf`;
   await using source = await opened.source(base);
-  const ollama = ollamaFile(await loadTokenizer(opened.model), source.config, { from: `./${file}` });
-  let written = { bytes: 0, bitsPerWeight: 0 };
+  const ollama = ollamaFile(await opened.tokenizer(), source.config, { from: `./${file}` });
+  let written: ExportedGguf = { bytes: 0, bitsPerWeight: 0, tensors: [], droppedEndIds: [] };
   await commitFolder(out, async (temporary) => {
     written = await exportGguf(source, join(temporary, file), {
       ...{ ...ggufOrigin(name, job), type, signal },
@@ -28,7 +28,7 @@ export async function toGguf(job: ExportJob): Promise<void> {
     });
     await writeFileAtomic(join(temporary, "Modelfile"), ollama.text);
   });
-  const { bytes, bitsPerWeight } = written;
+  const { bytes, bitsPerWeight, tensors, droppedEndIds } = written;
   const at = join(out, file);
   const { lines, kl } = await checkExport(job, source, {
     tokenizer: () => loadTokenizer(at),
@@ -36,15 +36,30 @@ export async function toGguf(job: ExportJob): Promise<void> {
   });
   if (!ollama.hasTemplate)
     io.note("Modelfile   without TEMPLATE: the model's chat template has no counterpart known in Ollama's language");
+  const dropped =
+    droppedEndIds.length === 0
+      ? []
+      : [`answers also end at the ids ${droppedEndIds.join(", ")}, for which a .gguf file has no place`];
   const bits = `${bitsPerWeight.toFixed(2)} bits a weight`;
   await finishExport(job, {
     form: `GGUF, ${type}, ${bits}`,
-    checks: lines,
+    loader: "gguf",
+    checks: [`tensors: ${typeCounts(tensors)}`, ...dropped, ...lines],
     use: (folder) => [
       { text: "In llama.cpp:", command: `llama-cli -m ${quoted(join(folder, file))}` },
-      usedByOllama(name),
+      usedByOllama(name, folder),
     ],
     saved: `${file}, ${size(bytes)}, ${bits}`,
     document: { file, type, base, bytes, bitsPerWeight, hasOllamaTemplate: ollama.hasTemplate, check: kl ?? null },
   });
+}
+
+/** "30 F32, 210 Q4_K": rows that are no whole blocks of the type asked for are in another. */
+function typeCounts(tensors: ExportedGguf["tensors"]): string {
+  const counts = new Map<string, number>();
+  for (const { type } of tensors) counts.set(type, (counts.get(type) ?? 0) + 1);
+  return [...counts]
+    .sort(([, a], [, b]) => b - a)
+    .map(([type, count]) => `${count} ${type}`)
+    .join(", ");
 }

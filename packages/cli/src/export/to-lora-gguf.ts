@@ -1,5 +1,4 @@
 import { basename, join } from "node:path";
-import { loadTokenizer } from "@ft/data";
 import { exportLoraGguf } from "@ft/export";
 import { FtError } from "@ft/tensor";
 import { commitFolder, writeFileAtomic } from "@ft/weights";
@@ -22,10 +21,12 @@ export async function toLoraGguf(job: ExportJob): Promise<void> {
   const type = loraGgufTypes.find((each) => each === job.type) ?? "F32";
   const name = ggufName(job);
   const file = `${name}-lora-${type}.gguf`;
-  const base = model.endsWith(".gguf") ? basename(model) : "BASE.gguf";
+  const named = model.endsWith(".gguf");
+  const base = named ? basename(model) : `${name.replace(/-tuned$/, "")}-F16.gguf`;
+  const its = named ? "the base" : "the base as `ft export --to gguf` writes it";
   // an adapter of another base is refused as it is when it is merged
   await using source = await opened.source("stored");
-  const ollama = ollamaFile(await loadTokenizer(model), source.config, { from: `./${base}`, adapter: `./${file}` });
+  const ollama = ollamaFile(await opened.tokenizer(), source.config, { from: `./${base}`, adapter: `./${file}` });
   let written = { bytes: 0, layers: 0, alpha: 0 };
   await commitFolder(out, async (temporary) => {
     const options = { ...ggufOrigin(name, job), type };
@@ -36,12 +37,13 @@ export async function toLoraGguf(job: ExportJob): Promise<void> {
   await finishExport(job, {
     form: `LoRA adapter as GGUF, ${type}, to be put over a .gguf file of its base`,
     checks: [`${layers} layers, of the sizes that the base has`],
+    loader: "gguf",
     use: (folder) => [
       {
-        text: `In llama.cpp, over ${base}, the base as \`ft export --to gguf\` writes it:`,
-        command: `llama-cli -m ${quoted(base)} --lora ${quoted(join(folder, file))}`,
+        text: `In llama.cpp, over ${base}, ${its}:`,
+        command: `llama-cli -m ${quoted(named && folder === out ? model : base)} --lora ${quoted(join(folder, file))}`,
       },
-      { ...usedByOllama(name), text: `In Ollama, with ${base} beside the Modelfile:` },
+      { ...usedByOllama(name, folder), text: `In Ollama, with ${base} beside the Modelfile:` },
     ],
     saved: `${file}, ${size(bytes)}, ${layers} layers`,
     document: { file, type, layers, alpha, bytes },

@@ -16,9 +16,9 @@ export async function toOnnx(job: ExportJob): Promise<void> {
   const { opened, flags, backend, signal } = job;
   const { out, base, data, check } = flags;
   const types = job.types.filter(isOnnxType);
-  const dataFileSize = flags.shardSize === undefined ? undefined : parseMemory(flags.shardSize);
+  const dataFileSize = flags.shardSize === undefined ? undefined : parseMemory(flags.shardSize, "--shard-size");
   await using source = await opened.source(base);
-  const tokenizer = await loadTokenizer(opened.model);
+  const tokenizer = await opened.tokenizer();
   const runtime = await findOnnxRuntime();
   const wanted = { data, adapter: opened.adapter };
   const measured = check ? await heldOutRows(tokenizer, source.config.maxPositions, wanted) : undefined;

@@ -2,6 +2,7 @@ import { loadTokenizer } from "@ft/data";
 import { asWeights, exportSafetensors } from "@ft/export";
 import { type CausalLm, hfDTypes, loadModel, loadModelFrom } from "@ft/models";
 import { parseMemory } from "../plan/machine.ts";
+import { several } from "../report/numbers.ts";
 import { bytes as size } from "../run/download.ts";
 import { type CheckResult, compare, describeKl } from "./check.ts";
 import { checkExport } from "./check-export.ts";
@@ -16,9 +17,9 @@ import type { MergeBase } from "./opened.ts";
 export async function toSafetensors(job: ExportJob, use?: Finished["use"]): Promise<void> {
   const { opened, flags, backend, signal } = job;
   const { out, dtype, base } = flags;
-  const shardSize = flags.shardSize === undefined ? undefined : parseMemory(flags.shardSize);
+  const shardSize = flags.shardSize === undefined ? undefined : parseMemory(flags.shardSize, "--shard-size");
   await using source = await opened.source(base);
-  if (flags.check) await loadTokenizer(opened.model); // a check without it fails; better before the work than after
+  if (flags.check) await opened.tokenizer(); // a check without it fails; better before the work than after
   const written = await exportSafetensors(source, out, {
     signal,
     ...(dtype && { dtype }),
@@ -35,19 +36,23 @@ export async function toSafetensors(job: ExportJob, use?: Finished["use"]): Prom
         : [];
     },
   });
+  const nearer =
+    other !== undefined && kl !== undefined && 10 * other.kl.meanKl < kl.meanKl
+      ? [`much nearer to what was trained: --base ${other.base}`]
+      : [];
   const merged = opened.adapter === undefined ? "" : `, adapter merged into the base as ${base}`;
   await finishExport(job, {
     form: `${hfDTypes[written.dtype]} safetensors${merged}`,
-    checks: lines,
+    checks: [...lines, ...nearer],
     ...(use && { use }),
-    saved: `${size(written.bytes)} in ${written.files.length} files, ${written.dtype}`,
+    saved: `${size(written.bytes)} in ${several(written.files.length, "file")}, ${written.dtype}`,
     document: { base, dtype: written.dtype, files: written.files, bytes: written.bytes, check: kl ?? null, other },
   });
 }
 
 /** The base that was not chosen, of an adapter that was trained over a quantised one. */
 async function otherBase(
-  { opened, flags, backend }: ExportJob,
+  { opened, flags, backend, signal }: ExportJob,
   reference: CausalLm,
   prompts: number[][],
 ): Promise<{ readonly base: MergeBase; readonly kl: CheckResult } | undefined> {
@@ -55,5 +60,5 @@ async function otherBase(
   const base = flags.base === "stored" ? "quantized" : "stored";
   await using source = await opened.source(base);
   const { weights, facts } = asWeights(source);
-  return { base, kl: await compare(reference, await loadModelFrom(weights, facts, { backend }), prompts) };
+  return { base, kl: await compare(reference, await loadModelFrom(weights, facts, { backend }), prompts, signal) };
 }

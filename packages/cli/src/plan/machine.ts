@@ -54,11 +54,11 @@ const units: ReadonlyMap<string, number> = new Map([
 ]);
 
 /** "16GB", "512 MiB" or "1.5e9" in bytes. Code "config" for anything else, and below 1 MB without a unit. */
-export function parseMemory(text: string): number {
+export function parseMemory(text: string, what = "memory"): number {
   const [, digits = "", unit = ""] = /^\s*([\d.]+(?:e\d+)?)\s*([a-z]*)\s*$/i.exec(text) ?? [];
   const bytes = Number(digits) * (units.get(unit.toUpperCase()) ?? Number.NaN);
   if (unit === "" && bytes > 0 && bytes < 1e6)
-    throw new FtError("config", `memory "${text}" is ${digits} bytes`, `give a unit, such as ${digits}GB`);
+    throw new FtError("config", `${what} "${text}" is ${digits} bytes`, `give a unit, such as ${digits}GB`);
   if (digits !== "" && Number.isFinite(bytes) && bytes > 0) return bytes;
-  throw new FtError("config", `memory "${text}"`, "give a size such as 16GB or 512MiB");
+  throw new FtError("config", `${what} "${text}"`, "give a size such as 16GB or 512MiB");
 }

@@ -1,13 +1,17 @@
 import { basename } from "node:path";
 import { evaluationNumbers } from "../eval/table.ts";
 import { modelCard, type Use } from "../export/card.ts";
+import { quoted } from "../export/shell.ts";
 import { readEvaluation } from "../report/read-evaluation.ts";
 import type { Pushable } from "./pushable.ts";
 
-/** README.md for a folder that has none: what it is, how it was trained, how it answers, and how it is used from the hub. */
+/**
+ * README.md for a folder that has none: what it is, how it was trained, how it answers, and how it is used from the hub.
+ * @param paths of the files that go up
+ */
 export async function cardFor(
-  { folder, kind, names, run }: Pushable,
-  { id, base }: { readonly id: string; readonly base: string | undefined },
+  { folder, kind, run }: Pushable,
+  { id, base, paths }: { readonly id: string; readonly base: string | undefined; readonly paths: readonly string[] },
 ): Promise<string> {
   const over = base === undefined ? "" : ` over ${base}`;
   const tuned = run === undefined ? "Model" : `Fine-tuned model${base === undefined ? "" : `, from ${base}`}`;
@@ -22,15 +26,15 @@ export async function cardFor(
     adapter: run === undefined ? undefined : folder,
     form: forms[kind],
     ...(kind === "adapter" && { loader: "peft" }),
-    use: usesOf(kind, names, id, base ?? "BASE"),
+    use: usesOf(kind, paths, id, base ?? "BASE"),
     checks: [],
     ...(found && { evaluation: evaluationNumbers({ ...found, ...(general && { general }) }) }),
   });
 }
 
-function usesOf(kind: Pushable["kind"], names: readonly string[], id: string, base: string): readonly Use[] {
+function usesOf(kind: Pushable["kind"], paths: readonly string[], id: string, base: string): readonly Use[] {
   const ft = (rest: string): Use => ({ text: "With ft:", command: `ft chat --model ${rest}` });
   if (kind === "adapter") return [ft(`${base} --adapter "$(ft pull ${id})"`)];
   if (kind === "model") return [ft(id)];
-  return names.filter((name) => name.endsWith(".gguf")).map((name) => ft(`${id}/${name}`));
+  return paths.filter((path) => path.endsWith(".gguf")).map((path) => ft(quoted(`${id}/${path}`)));
 }

@@ -46,6 +46,18 @@ export async function pushable(given: string): Promise<Pushable> {
   return { folder, kind, names, run: await runOf(folder), hashes };
 }
 
+/** Whether files that go up hold what the folder was recognised by. Code "missing" where they do not. */
+export function checkWeightsGo({ folder, kind, names }: Pushable, paths: readonly string[]): void {
+  const endings = { adapter: ["adapter_model.safetensors"], model: [".safetensors", ".onnx"], gguf: [".gguf"] }[kind];
+  const isWeights = (path: string): boolean => endings.some((ending) => path.endsWith(ending));
+  if (paths.some(isWeights)) return;
+  throw new FtError(
+    "missing",
+    `no weights of ${folder} would go up: hidden files and what a run keeps for itself stay here (${names.filter(isWeights).join(", ") || "onnx/"})`,
+    "rename them, or name every file that is to go up with --include",
+  );
+}
+
 function kindOf(names: readonly string[]): Pushable["kind"] | undefined {
   const ends = (ending: string): boolean => names.some((name) => name.endsWith(ending));
   if (names.includes("adapter_config.json") && names.includes("adapter_model.safetensors")) return "adapter";

@@ -1,5 +1,5 @@
-import { readFile, stat } from "node:fs/promises";
-import { basename, extname, isAbsolute, join } from "node:path";
+import { open, readFile } from "node:fs/promises";
+import { isAbsolute, join } from "node:path";
 import { FtError } from "@ft/tensor";
 import { isRepoId, type UploadFile } from "@ft/weights";
 import { exists } from "../run/exists.ts";
@@ -7,9 +7,18 @@ import { parseHubName } from "../run/hub-name.ts";
 import { namesPaths, withoutFolder } from "./paths-in-text.ts";
 import type { Pushable } from "./pushable.ts";
 
-/** Files of settings and of text; weights and vocabularies say nothing of where they were made. */
-const readable = new Set([".json", ".jsonl", ".md", ".txt", ".yaml", ".yml", ".toml", ".jinja", ".html", ""]);
-const largestRead = 2 ** 20;
+/** Any word may stand in a vocabulary, "/app/" among them, and none says where it was made. */
+const vocabulary = /(^|\/)(tokenizer\.json|vocab\.json|vocab\.txt|merges\.txt)$/;
+/** Larger files are not read for paths. */
+const largestRead = 2 ** 26;
+/** A file with a zero in so many bytes of its beginning is no text, by Git's rule. */
+const beginning = 8000;
+
+/** Fields that name the base, or the folder it was loaded from. */
+const nameFields: Readonly<Record<string, string>> = {
+  "config.json": "_name_or_path",
+  "tokenizer_config.json": "name_or_path",
+};
 
 /** Files as they go up. */
 export interface Shareable {
@@ -22,7 +31,8 @@ export interface Shareable {
 
 /**
  * The chosen files without paths of this machine: where one names the base, its id stands instead, and in a card the repository's name
- * instead of the folder. Code "config" where an adapter's base has no id, or any other path remains.
+ * instead of the folder. Text files are looked at; weights, vocabularies and files over 64 MiB are not. Code "config" where an adapter's
+ * base has no id, or any other path remains.
  */
 export async function withoutPaths(
   what: Pushable,
@@ -37,7 +47,7 @@ export async function withoutPaths(
   for (const path of paths) {
     const place = join(folder, path);
     const sha256 = hashes.get(path);
-    const text = await textOf(place);
+    const text = vocabulary.test(path) ? undefined : await textOf(place);
     const shown = text === undefined ? undefined : await shareable(path, text, what, { given, id, base });
     if (shown !== undefined && namesPaths(shown, folder, run?.config)) leaking.push(path);
     if (shown === text || shown === undefined)
@@ -85,17 +95,28 @@ async function shareable(
   { folder, run }: Pushable,
   { given, id, base }: { readonly given: string; readonly id: string; readonly base: string | undefined },
 ): Promise<string> {
-  if (path === "README.md") return withoutFolder(text, given, folder, id);
+  if (path === "README.md") return withBase(withoutFolder(text, given, folder, id), base);
   if (path === "adapter_config.json")
     return base === undefined ? text : withField(text, "base_model_name_or_path", base);
-  const name = path === "config.json" ? fieldOf(text, "_name_or_path") : undefined;
-  return name !== undefined && (await isLocal(name, run)) ? withField(text, "_name_or_path", base ?? "") : text;
+  const field = nameFields[path];
+  const name = field === undefined ? undefined : fieldOf(text, field);
+  if (field === undefined || name === undefined || !(await isLocal(name, run))) return text;
+  return withField(text, field, base ?? "");
 }
 
-/** A text small enough to be read; undefined for weights. */
+/** A card whose front matter names the base, where that is known and it does not yet. */
+function withBase(text: string, base: string | undefined): string {
+  const [front] = /^---\n[\s\S]*?^---$/m.exec(text) ?? [];
+  if (base === undefined || front === undefined || !text.startsWith(front) || /^base_model:/m.test(front)) return text;
+  return text.replace("---\n", () => `---\nbase_model: ${base}\n`);
+}
+
+/** A text small enough to be read; undefined for what is none, such as weights. */
 async function textOf(place: string): Promise<string | undefined> {
-  if (!readable.has(extname(basename(place))) || (await stat(place)).size > largestRead) return undefined;
-  return readFile(place, "utf8");
+  await using file = await open(place);
+  if ((await file.stat()).size > largestRead) return undefined;
+  const { buffer, bytesRead } = await file.read(Buffer.alloc(beginning), 0, beginning, 0);
+  return buffer.subarray(0, bytesRead).includes(0) ? undefined : file.readFile("utf8");
 }
 
 function fieldPattern(name: string): RegExp {

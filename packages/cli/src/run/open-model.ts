@@ -6,8 +6,9 @@ import { type Llama, loadModel } from "@ft/models";
 import { type Backend, type FloatDType, FtError } from "@ft/tensor";
 import { exists } from "./exists.ts";
 import { storedFormat } from "./stored-format.ts";
+import { tokenizerWith } from "./trained-template.ts";
 
-/** The template that turns messages into text: the model's own unless a file replaces it. */
+/** The template that turns messages into text: the tokenizer's own unless a file replaces it. */
 export async function openTemplate(tokenizer: Tokenizer, file?: string): Promise<ChatTemplate> {
   if (file === undefined) return chatTemplateOf(tokenizer);
   const source = await readFile(file, "utf8").catch((cause: unknown) => {
@@ -35,14 +36,15 @@ export interface OpenModelOptions {
 
 /** A run's folder in place of what it saved is an easy slip: what it holds under this name is meant. */
 export async function savedIn(path: string, name: "adapter" | "model"): Promise<string> {
-  const inside = join(path, name);
-  return (await exists(join(path, "run.json"))) && (await exists(inside)) ? inside : path;
+  const [inside, own] = [join(path, name), name === "adapter" ? "adapter_config.json" : "config.json"];
+  return (await exists(inside)) && !(await exists(join(path, own))) ? inside : path;
 }
 
 /** Loads a model and all that belongs to it; checks that the tokenizer fits. Takes the folder of a run for its result. */
 export async function openModel(given: string, options: OpenModelOptions): Promise<OpenModel> {
   const path = await savedIn(given, "model");
-  const tokenizer = await loadTokenizer(path);
+  const folder = options.adapter === undefined ? undefined : await savedIn(options.adapter, "adapter");
+  const tokenizer = await tokenizerWith(await loadTokenizer(path), folder);
   const template = await openTemplate(tokenizer, options.chatTemplate);
   const format = await storedFormat(path);
   const { backend, dtype } = options;
@@ -54,8 +56,7 @@ export async function openModel(given: string, options: OpenModelOptions): Promi
   });
   try {
     checkVocabulary(tokenizer, model.config.vocabSize, path);
-    const adapter =
-      options.adapter === undefined ? undefined : await loadAdapter(model, await savedIn(options.adapter, "adapter"));
+    const adapter = folder === undefined ? undefined : await loadAdapter(model, folder);
     const stopIds = [...new Set([...model.config.eosTokenIds, ...tokenizer.stopIds])];
     return { model, tokenizer, template, adapter, stopIds, [Symbol.dispose]: () => model.dispose() };
   } catch (error) {

@@ -28,7 +28,15 @@ export interface ModelPlace {
  */
 export async function resolveModel(given: string, need: Need, io: Io, signal: AbortSignal): Promise<ModelPlace> {
   const name = (await exists(given)) ? undefined : parseHubName(given);
-  if (name === undefined) return { path: given, base: given, exact: resolve(given) };
+  if (name === undefined) {
+    if (await isAdapter(given))
+      throw new FtError(
+        "input",
+        `${given} is an adapter, not a model`,
+        "name its base with --model, and it with --adapter; or merge them: `ft merge`",
+      );
+    return { path: given, base: given, exact: resolve(given) };
+  }
   const { id, file, revision } = name;
   const cached = await cachedSnapshot(id, { revision });
   if (cached !== undefined && (await serves(cached, name, need))) return placeOf(cached, name);
@@ -54,6 +62,10 @@ export async function resolveModel(given: string, need: Need, io: Io, signal: Ab
     );
   io.note(`${bytes(got.received)} downloaded to ${got.folder}`);
   return placeOf(got, name);
+}
+
+async function isAdapter(path: string): Promise<boolean> {
+  return (await exists(join(path, "adapter_config.json"))) && !(await exists(join(path, "config.json")));
 }
 
 function placeOf({ folder, commit }: Snapshot, { id, file }: HubName): ModelPlace {

@@ -36,6 +36,8 @@ const fixedDate = new Date(Date.UTC(2024, 6, 26));
  */
 export class ChatTemplate {
   readonly name: string;
+  /** as Jinja */
+  readonly source: string;
   readonly #program: unknown;
   readonly #variables: Readonly<Record<string, unknown>>;
   readonly #now: Date;
@@ -43,6 +45,7 @@ export class ChatTemplate {
   /** @throws FtError "format" where the source is not Jinja */
   constructor(source: string, options: ChatTemplateOptions = {}) {
     this.name = options.name ?? "chat template";
+    this.source = source;
     this.#variables = { ...options.variables, ...options.specialTokens };
     this.#now = options.now ?? fixedDate;
     try {

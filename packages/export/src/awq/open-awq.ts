@@ -3,6 +3,7 @@ import { configFromHf, type LlamaConfig, parameterShapes, projectionOf, readComp
 import { FtError } from "@ft/tensor";
 import { openSafetensors, type WeightSource } from "@ft/weights";
 import type { ExportSource, SourceTensor } from "../source/export-source.ts";
+import { windowOf } from "../source/windows.ts";
 import { awqGroupSize } from "./config.ts";
 import { dequantizeAwq } from "./layout.ts";
 
@@ -27,13 +28,7 @@ export async function openAwq(folder: string): Promise<ExportSource> {
       if (projectionOf(name) === undefined) return weights.readWindow(name, start, count, "f32");
       const values = last?.name === name ? last.values : await decoded(weights, config, name, groupSize);
       last = { name, values };
-      if (start < 0 || count < 0 || start + count > values.length)
-        throw new FtError(
-          "shape",
-          `[awq] ${count} values from ${start} on do not lie within "${name}" of ${values.length} values`,
-          "ask for a window inside the tensor",
-        );
-      return values.slice(start, start + count);
+      return windowOf(values, name, start, count);
     },
     [Symbol.asyncDispose]: () => weights.close(),
   };

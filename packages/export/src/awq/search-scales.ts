@@ -63,19 +63,21 @@ export async function searchScales(search: ScaleSearch): Promise<FoundScales> {
       using squares = sumSquares(y);
       energy += (await squares.read())[0] ?? Number.NaN;
     }
+    // a block that adds nothing, such as a pruned one, has no output to compare with
+    const relative = (error: number): number => (energy === 0 ? error : error / energy);
     let best = { ratio: undefined as number | undefined, scales: new Float32Array(), error: Number.POSITIVE_INFINITY };
     let rounded = Number.NaN;
     for (const { ratio, scales } of scaleCandidates(meanAbs, means)) {
       await turn(signal);
       for (const { weight, held } of weights) held.write(disturbed(weight, scales, groupSize));
-      const error = (await errorNow()) / energy;
+      const error = relative(await errorNow());
       if (ratio === undefined) rounded = error;
       if (error < best.error) best = { ratio, scales, error };
     }
     if (best.error === Number.POSITIVE_INFINITY)
       throw new FtError(
         "numeric",
-        "[awq] the outputs for the calibration rows are zero or not finite",
+        "[awq] the outputs for the calibration rows are not finite",
         "check the weights of the model",
       );
     return { ...best, rounded };

@@ -71,6 +71,11 @@ describe("logitKl", async () => {
     expect(pieces.tokens).toBe(whole.tokens);
   });
 
+  it("stops at a signal", async () => {
+    const signal = AbortSignal.abort(new Error("stopped"));
+    await leakCheck(backend, () => expect(logitKl(one, two, prompts, { signal })).rejects.toThrow("stopped"));
+  });
+
   it("refuses what cannot be compared", async () => {
     const other: CausalLm = Object.create(two, { config: { value: { ...two.config, vocabSize: 97 } } });
     await expect(logitKl(one, other, prompts)).rejects.toMatchObject({ code: "input" });

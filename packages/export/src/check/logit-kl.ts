@@ -24,13 +24,17 @@ export async function logitKl(
   reference: CausalLm | LogitSource,
   other: CausalLm | LogitSource,
   prompts: readonly (readonly number[])[],
+  { signal }: { readonly signal?: AbortSignal } = {},
 ): Promise<LogitKl> {
   const [ours, theirs] = [logitSource(reference), logitSource(other)];
   const { vocabSize } = ours;
   check(ours, theirs, prompts);
   let [sum, maxKl, same, tokens] = [0, 0, 0, 0];
   for (const prompt of prompts)
-    for await (const [p, q] of pairs(ours, theirs, prompt))
+    for await (const [p, q] of pairs(ours, theirs, prompt)) {
+      // a turn of the event loop, so that a signal can arrive while a backend keeps this thread busy
+      await new Promise((resolve) => setImmediate(resolve));
+      signal?.throwIfAborted();
       for (let at = 0; at < p.length; at += vocabSize) {
         const one = rowKl(p.subarray(at, at + vocabSize), q.subarray(at, at + vocabSize));
         if (!Number.isFinite(one.kl))
@@ -44,6 +48,7 @@ export async function logitKl(
         if (one.same) same++;
         tokens++;
       }
+    }
   return { meanKl: sum / tokens, maxKl, sameTop1: same / tokens, tokens };
 }
 

@@ -4,8 +4,15 @@ import { FtError, sizeOf } from "@ft/tensor";
 import { createQuantizer, type GgufTypeName, type GgufValue, type Quantizer, writeGguf } from "@ft/weights";
 import type { ExportSource } from "../source/export-source.ts";
 import { checkFileType, fileTypeId, type GgufFileType } from "./file-types.ts";
-import { architectureMetadata, type GgufOrigin, generalMetadata, sizeLabel } from "./model-metadata.ts";
+import {
+  architectureMetadata,
+  type GgufOrigin,
+  generalMetadata,
+  quantizationVersion,
+  sizeLabel,
+} from "./model-metadata.ts";
 import { ggufTensors } from "./tensors.ts";
+import type { SpecialTokenMetadata } from "./tokenizer/special-tokens.ts";
 import { tokenizerMetadata } from "./tokenizer/tokenizer-metadata.ts";
 
 /** How a .gguf file is written. */
@@ -29,14 +36,18 @@ export interface ExportedGguf {
   readonly tensors: readonly { readonly name: string; readonly type: GgufTypeName }[];
   /** bits per weight: 8 · bytes of the file / weights */
   readonly bitsPerWeight: number;
+  /** ids that end an answer for the model and that the file has no place for: it has three; llama.cpp knows some more by their texts */
+  readonly droppedEndIds: readonly number[];
 }
 
-/** the version of ggml's block formats that this writes */
-const quantizationVersion = 2;
+const withoutTokenizer: SpecialTokenMetadata = {
+  entries: [["tokenizer.ggml.model", ["string", "none"]]],
+  droppedEndIds: [],
+};
 
 /**
  * Writes a model as one .gguf file for llama.cpp, with tokenizer and chat template: tensors in the types and the order of llama.cpp's own
- * quantiser, block by block its bytes. A few million weights at a time are in memory. The file appears complete or not at all.
+ * quantiser, block by block its bytes. A few million weights at a time are in memory. The file appears complete or not at all, and replaces none.
  * Errors: "exists", "io", "input" (type), "missing" and "unsupported" (tokenizer), "data" (more tokens than the embedding has rows),
  * "numeric" (weights that are not finite, or beyond F16).
  */
@@ -49,14 +60,13 @@ export async function exportGguf(
   await refuseExisting(out);
   const shapes = [...source.tensors.values()].map(({ shape }) => shape);
   const name = options.name ?? basename(source.path).replace(/\.gguf$/i, "");
+  const tokenizer = options.tokenizer === false ? withoutTokenizer : tokenizerMetadata(source);
   const metadata = new Map<string, GgufValue>([
     ...generalMetadata("model", { ...options, name }, sizeLabel(shapes)),
     ...architectureMetadata(source),
-    ...(options.tokenizer === false
-      ? ([["tokenizer.ggml.model", ["string", "none"]]] satisfies [string, GgufValue][])
-      : tokenizerMetadata(source)),
+    ...tokenizer.entries,
     // last, where llama.cpp's quantiser puts them
-    ["general.quantization_version", ["u32", quantizationVersion]],
+    quantizationVersion,
     ["general.file_type", ["u32", fileTypeId(type)]],
   ]);
   const quantizer =
@@ -64,19 +74,20 @@ export async function exportGguf(
   try {
     const { signal, onTensor } = options;
     const tensors = ggufTensors(source, { type, quantizer, signal, onTensor });
-    const bytes = await writeGguf(out, metadata, tensors);
+    const bytes = await writeGguf(out, metadata, tensors, { replace: false });
     const weights = shapes.reduce((sum, shape) => sum + sizeOf(shape), 0);
     return {
       bytes,
       tensors: tensors.map((tensor) => ({ name: tensor.name, type: tensor.type.name })),
       bitsPerWeight: (8 * bytes) / weights,
+      droppedEndIds: tokenizer.droppedEndIds,
     };
   } finally {
     if (options.quantizer === undefined) await quantizer.close();
   }
 }
 
-/** Code "exists": an export never replaces a file. */
+/** Code "exists", before the work instead of after it: an export never replaces a file. */
 export async function refuseExisting(path: string): Promise<void> {
   const found = await stat(path).catch(() => undefined);
   if (found) throw new FtError("exists", `${path} is there already`, "choose another name, or remove it first");

@@ -4,7 +4,7 @@ import { ggufName, type LlamaConfig, pairedHeads, permuteRows, projectionOf, pro
 import { FtError, sameShape, showShape } from "@ft/tensor";
 import { type GgufEntry, ggufType, openSafetensors, readJsonFile, type WeightSource, writeGguf } from "@ft/weights";
 import { refuseExisting } from "./export-gguf.ts";
-import { type GgufOrigin, generalMetadata } from "./model-metadata.ts";
+import { type GgufOrigin, generalMetadata, quantizationVersion } from "./model-metadata.ts";
 
 /** How an adapter is written as .gguf. */
 export interface ExportLoraGgufOptions extends GgufOrigin {
@@ -19,7 +19,7 @@ const prefix = "base_model.model.";
  * layer by alpha / rank with one alpha: what rsLoRA and patterns make of a layer's scale beyond that is multiplied into its B.
  * @param config of the base model
  * Errors: "exists", "io", "format" and "shape" (tensors that are no A and B of a layer of this model), "unsupported" (trained biases,
- * and variants of LoRA)
+ * adapted embeddings and heads, variants of LoRA)
  */
 export async function exportLoraGguf(
   folder: string,
@@ -40,9 +40,10 @@ export async function exportLoraGguf(
       ...generalMetadata("adapter", options, undefined),
       ["adapter.type", ["string", "lora"]],
       ["adapter.lora.alpha", ["f32", alpha]],
-      ["general.quantization_version", ["u32", 2]],
+      quantizationVersion,
     ]),
     entries,
+    { replace: false },
   );
   return { bytes, layers: layers.length, alpha };
 }
@@ -51,6 +52,13 @@ export async function exportLoraGguf(
 function layersOf(source: WeightSource, config: LlamaConfig): string[] {
   const layers: string[] = [];
   for (const name of source.tensors.keys()) {
+    const [, head] = /\.(lm_head|embed_tokens)\.lora_/.exec(name) ?? [];
+    if (head !== undefined)
+      throw new FtError(
+        "unsupported",
+        `[exportLoraGguf] ${source.path} adapts ${head}: only the linear layers of blocks are written to a LoRA GGUF`,
+        "merge this adapter into its base instead",
+      );
     const [, path] = /^base_model\.model\.(.+)\.lora_[AB]\.weight$/.exec(name) ?? [];
     if (path === undefined)
       throw new FtError(

@@ -12,6 +12,9 @@ export interface GgufOrigin {
   readonly baseModel?: string;
 }
 
+/** The version of ggml's block formats that is written. */
+export const quantizationVersion: [string, GgufValue] = ["general.quantization_version", ["u32", 2]];
+
 /** general.* but for what follows from the file's type. */
 export function generalMetadata(
   kind: "model" | "adapter",

@@ -103,10 +103,35 @@ describe("modelfile", () => {
     ]);
   });
 
-  it.each([{ from: "a\nSYSTEM b" }, { from: "" }, { from: "a", stops: ["\n"] }, { from: "a", system: 'say """' }])(
-    "refuses what its syntax cannot hold: %j",
-    (options) => {
-      expect(() => modelfile(options)).toThrow(expect.objectContaining({ code: "input" }));
-    },
-  );
+  it("leaves out what its syntax cannot hold of the model's own, and says so", () => {
+    const quoting = 'You say "yes"';
+    const render = renderer(
+      chatml.replace(
+        "{% for m",
+        `{% if messages[0].role != 'system' %}{{ '<|im_start|>system\n${quoting}<|im_end|>\n' }}{% endif %}{% for m`,
+      ),
+    );
+    const { text, hasTemplate } = modelfile({ from: "./m.gguf", render, stops: ["\n", "<|im_end|>", ""] });
+    expect(hasTemplate).toBe(true);
+    expect(text.slice(text.indexOf('"""\n') + 4).split("\n")).toEqual([
+      expect.stringMatching(/^# No SYSTEM: /),
+      '# "You say \\"yes\\""',
+      expect.stringMatching(/^# No stop at "\\n": /),
+      'PARAMETER stop "<|im_end|>"',
+      expect.stringMatching(/^# No stop at "": /),
+      "",
+    ]);
+    expect(modelfile({ from: "./m.gguf", render, system: "Be brief." }).text).toContain('SYSTEM """Be brief."""');
+  });
+
+  it.each([
+    { from: "a\nSYSTEM b" },
+    { from: "" },
+    { from: "a", adapter: "b\nSYSTEM c" },
+    { from: "a", parameters: { temperature: "1\nSYSTEM b" } },
+    { from: "a", system: 'say """' },
+    { from: "a", system: 'say "yes"' },
+  ])("refuses what its syntax cannot hold of what else was given: %j", (options) => {
+    expect(() => modelfile(options)).toThrow(expect.objectContaining({ code: "input" }));
+  });
 });

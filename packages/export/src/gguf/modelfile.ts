@@ -20,7 +20,7 @@ export interface ModelfileOptions {
   readonly render?: (turns: readonly ChatTurn[]) => string;
   /** text of the token that llama.cpp puts in front of every prompt; templates of Ollama leave it out */
   readonly bos?: string;
-  /** texts at which an answer ends: those of the model's stop ids */
+  /** texts at which an answer ends: those of the model's stop ids, left out where they are no single line */
   readonly stops?: readonly string[];
   /** the system message where a chat brings none; the model's template's own unless given */
   readonly system?: string;
@@ -35,11 +35,11 @@ export interface Modelfile {
   readonly hasTemplate: boolean;
 }
 
-/** Writes an Ollama Modelfile. Errors: "input" (a text that Ollama's syntax cannot hold). Reference: docs/modelfile.md of Ollama. */
+/** Writes an Ollama Modelfile. What its syntax cannot hold of the model's own, a stop or the system message of its template, is left out
+ * with a comment that says so. Errors: "input" (the same of what else was given). Reference: docs/modelfile.md of Ollama. */
 export function modelfile(options: ModelfileOptions): Modelfile {
   const { from, adapter, render, bos, stops = [], parameters = {} } = options;
   const format = render ? chatFormat(render, bos ?? "") : undefined;
-  const system = options.system ?? format?.system;
   const lines = [
     `FROM ${oneLine("the model's path", from)}`,
     ...(adapter === undefined ? [] : [`ADAPTER ${oneLine("the adapter's path", adapter)}`]),
@@ -49,21 +49,45 @@ export function modelfile(options: ModelfileOptions): Modelfile {
           "# No TEMPLATE: the model's chat template has no known counterpart in Ollama's language. Ollama looks for one that resembles",
           "# the template in the .gguf file, and passes prompts as they are where none does: see `ollama show --template`.",
         ]),
-    ...(system === undefined ? [] : [`SYSTEM ${quoted("the system message", system)}`]),
-    ...stops.map((stop) => `PARAMETER stop ${JSON.stringify(oneLine("a stop", stop))}`),
+    ...(options.system === undefined
+      ? ownSystem(format?.system)
+      : [`SYSTEM ${quoted("the system message", options.system)}`]),
+    ...stops.map(stopLine),
     ...Object.entries(parameters).map(([name, value]) => `PARAMETER ${name} ${oneLine(name, String(value))}`),
   ];
   return { text: `${lines.join("\n")}\n`, hasTemplate: format !== undefined };
 }
 
+/** The system message that the model's template adds to chats without one. */
+function ownSystem(text: string | undefined): string[] {
+  if (text === undefined) return [];
+  if (quotable(text)) return [`SYSTEM ${quoted("the system message", text)}`];
+  return [
+    "# No SYSTEM: Ollama's syntax cannot hold the quotation marks of the system message that the model's chat template adds:",
+    `# ${JSON.stringify(text)}`,
+  ];
+}
+
+function stopLine(stop: string): string {
+  const text = JSON.stringify(stop);
+  return isLine(stop) ? `PARAMETER stop ${text}` : `# No stop at ${text}: a parameter is one line of text`;
+}
+
+function quotable(text: string): boolean {
+  return !text.includes('"""') && !text.endsWith('"');
+}
+
+function isLine(text: string): boolean {
+  return text !== "" && !/[\r\n]/.test(text);
+}
+
 function quoted(what: string, text: string): string {
-  if (text.includes('"""') || text.endsWith('"'))
-    throw new FtError("input", `[modelfile] ${what} holds quotation marks that end it`, "reword it");
+  if (!quotable(text)) throw new FtError("input", `[modelfile] ${what} holds quotation marks that end it`, "reword it");
   return `"""${text}"""`;
 }
 
 function oneLine(what: string, text: string): string {
-  if (text === "" || /[\r\n]/.test(text))
+  if (!isLine(text))
     throw new FtError("input", `[modelfile] ${what} is ${JSON.stringify(text)}`, "give one line of text");
   return text;
 }

@@ -12,6 +12,7 @@ import { type Backend, FtError, type Parameter } from "@ft/tensor";
 import { loadTensor, type WeightSource } from "@ft/weights";
 import type { SourceTensor } from "./export-source.ts";
 import { LazyLinear } from "./lazy-linear.ts";
+import { windowOf } from "./windows.ts";
 
 const again = "the weights are damaged, or the adapter's training diverged: use another file or an earlier checkpoint";
 
@@ -93,9 +94,9 @@ export class Layers implements LinearHost {
     const lazy = this.#lazy.get(path);
     // as the file has it, unless something is done to it on the way
     if (lazy !== undefined && (layer !== lazy || this.#format !== undefined || transform !== undefined))
-      return window(await this.#whole(name, path, lazy), name, start, count);
+      return windowOf(await this.#whole(name, path, lazy), name, start, count);
     const vector = this.#vectors.get(name);
-    if (vector) return window(Float32Array.from(await vector.read()), name, start, count);
+    if (vector) return windowOf(Float32Array.from(await vector.read()), name, start, count);
     return this.#source.readWindow(at, start, count, "f32");
   }
 
@@ -127,19 +128,4 @@ export class Layers implements LinearHost {
     if (found) return found;
     throw new FtError("missing", `[export] ${this.#source.path} has no weight "${name}"`, "ask for one of its tensors");
   }
-}
-
-function window(
-  values: Float32Array<ArrayBuffer>,
-  name: string,
-  start: number,
-  count: number,
-): Float32Array<ArrayBuffer> {
-  if (start < 0 || count < 0 || start + count > values.length)
-    throw new FtError(
-      "shape",
-      `[export] ${count} values from ${start} on do not lie within "${name}" of ${values.length} values`,
-      "ask for a window inside the tensor",
-    );
-  return values.slice(start, start + count);
 }

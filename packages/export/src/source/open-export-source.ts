@@ -23,7 +23,7 @@ export interface ExportSourceOptions {
   readonly adapter?: string;
   /** quantises each layer on the way, and decodes it again: the base that a QLoRA adapter was trained over */
   readonly through?: LinearFormat;
-  /** tokenizer and template of a .gguf file, whose metadata holds them in another form */
+  /** beside or in place of the model's own: tokenizer and template of a .gguf file, whose metadata has them in another form; a chat template */
   readonly files?: ReadonlyMap<string, Uint8Array>;
   /** merge an adapter also when it says that it was trained over another base */
   readonly anyBase?: boolean;
@@ -36,6 +36,7 @@ export interface ExportSourceOptions {
  */
 export async function openExportSource(path: string, options: ExportSourceOptions): Promise<ExportSource> {
   const source = await openWeights(path);
+  let opened: Layers | undefined;
   try {
     const format = options.through ?? bitsandbytesFormat();
     const facts = await readModelFacts(path, source, bitsandbytesFormat());
@@ -48,6 +49,7 @@ export async function openExportSource(path: string, options: ExportSourceOption
       );
     const { config, files } = await companionsOf(path, source, facts.config, options);
     const layers = new Layers(source, facts, options.through || facts.quantized ? format : undefined, options.backend);
+    opened = layers;
     await layers.load();
     const { adapter, anyBase = false } = options;
     const merged = adapter === undefined ? undefined : await loadAdapter(layers, adapter, { anyBase });
@@ -64,6 +66,7 @@ export async function openExportSource(path: string, options: ExportSourceOption
       },
     };
   } catch (error) {
+    opened?.dispose();
     await source.close();
     throw error;
   }
@@ -73,9 +76,9 @@ async function companionsOf(
   path: string,
   source: WeightSource,
   config: LlamaConfig,
-  { files }: ExportSourceOptions,
+  { files = new Map() }: ExportSourceOptions,
 ): Promise<Companions> {
-  if (source.format === "gguf") return { config: toHfConfig(config), files: files ?? new Map() };
+  if (source.format === "gguf") return { config: toHfConfig(config), files };
   const found = await readCompanions(path);
-  return files ? { ...found, files } : found;
+  return { ...found, files: new Map([...found.files, ...files]) };
 }

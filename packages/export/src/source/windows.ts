@@ -1,4 +1,4 @@
-import { sizeOf, windowElements } from "@ft/tensor";
+import { FtError, sizeOf, windowElements } from "@ft/tensor";
 import type { ExportSource, SourceTensor } from "./export-source.ts";
 
 /** The values of a tensor in f32, in pieces of a few million, as a writer takes them. */
@@ -12,4 +12,20 @@ export async function* windows(
     signal?.throwIfAborted();
     yield await source.readWindow(name, start, Math.min(windowElements, size - start));
   }
+}
+
+/** `count` of a tensor's values from the flat index `start` on. Code "shape" where they do not lie within it. */
+export function windowOf(
+  values: Float32Array<ArrayBuffer>,
+  name: string,
+  start: number,
+  count: number,
+): Float32Array<ArrayBuffer> {
+  if (start < 0 || count < 0 || start + count > values.length)
+    throw new FtError(
+      "shape",
+      `[export] ${count} values from ${start} on do not lie within "${name}" of ${values.length} values`,
+      "ask for a window inside the tensor",
+    );
+  return values.slice(start, start + count);
 }

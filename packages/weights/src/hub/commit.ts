@@ -1,9 +1,9 @@
 import { FtError } from "@ft/tensor";
 import { bytesBody } from "./body.ts";
 import { type Listing, record } from "./listing.ts";
-import { readJson } from "./post.ts";
+import { longAnswer, readJson } from "./post.ts";
 import type { HubRepo } from "./repo.ts";
-import { send, textOf } from "./request.ts";
+import { type Request, send, textOf } from "./request.ts";
 import type { HubSettings } from "./settings.ts";
 import { retrying, Transient } from "./transient.ts";
 import type { LocalFile } from "./upload-file.ts";
@@ -44,7 +44,10 @@ export async function makeCommit(facts: CommitFacts, settings: HubSettings, sign
   const what = `the commit to ${id}`;
   const headers = { "content-type": "application/x-ndjson" };
   const body = bytesBody(await commitLines(facts));
-  const request = { url, method: "POST", headers, body, what, id, accepts: [412], refuse: writeError } as const;
+  const request: Request = {
+    ...{ url, method: "POST", headers, body, what, id },
+    ...{ accepts: [412], answerWithin: longAnswer, refuse: writeError },
+  };
   const ask = async (): Promise<{ readonly status: number; readonly text: string }> => {
     const answer = await send(request, settings, signal);
     return { status: answer.status, text: await textOf(answer) };

@@ -17,11 +17,16 @@ export interface Post {
   readonly type?: string;
   /** statuses that are answers, beside those of success */
   readonly accepts?: readonly number[];
+  /** milliseconds to wait for the answer, where that is longer than the timeout */
+  readonly answerWithin?: number;
 }
+
+/** Milliseconds for what the hub answers only when it is done: a commit, parts put together. It may have to read all the content. */
+export const longAnswer = 600_000;
 
 /** Posts JSON, again where it fails for a time. */
 export async function post(
-  { url, value, what, id, type = "application/json", accepts = [] }: Post,
+  { url, value, what, id, type = "application/json", accepts = [], answerWithin = 0 }: Post,
   settings: HubSettings,
   signal: AbortSignal,
 ): Promise<{ readonly status: number; readonly text: string }> {
@@ -34,6 +39,7 @@ export async function post(
     what,
     id,
     accepts,
+    answerWithin,
     refuse: writeError,
   } as const;
   return retrying(

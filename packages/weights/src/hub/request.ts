@@ -26,6 +26,8 @@ export interface Request {
   readonly elsewhere?: boolean;
   /** fail at once where there is no such host, or nobody listens */
   readonly impatient?: boolean;
+  /** milliseconds to wait for the answer when all has been sent, where that is longer than the connection's timeout */
+  readonly answerWithin?: number;
   /** statuses that are answers, beside those of success */
   readonly accepts?: readonly number[];
   /** what other statuses mean, where it is not what they mean for a download */
@@ -46,7 +48,8 @@ const maxRefusal = 65_536;
 
 /**
  * Sends a request and follows redirects. The token goes to the endpoint's own origin only: a redirect leads to a content delivery
- * network of somebody else. Failures come as `Transient` where trying again may help, else as an FtError that says what to do.
+ * network of somebody else; an authorization among the request's own headers goes to the origin of its address only. Failures come as
+ * `Transient` where trying again may help, else as an FtError that says what to do.
  */
 export async function send(request: Request, connection: Connection, signal: AbortSignal): Promise<Answer> {
   const { what, id } = request;
@@ -98,12 +101,14 @@ async function ask(
   signal: AbortSignal,
 ): Promise<Answer> {
   const headers: Record<string, string> = { ...request.headers, "accept-encoding": "identity", "user-agent": "ft" };
+  if (url.origin !== new URL(request.url).origin) delete headers.authorization;
   if (token !== undefined) headers.authorization ??= `Bearer ${token}`;
   if (request.body !== undefined) headers["content-length"] = `${request.body.length}`;
   const open = (await (url.protocol === "https:" ? import("node:https") : import("node:http"))).request;
   signal.throwIfAborted();
   const sent = open(url, { method: request.method ?? "GET", headers });
   const watch = watchdog(signal, connection.timeout, (error) => sent.destroy(error));
+  const patience = Math.max(connection.timeout, request.answerWithin ?? 0);
   const fail = (error: unknown): unknown => {
     watch.end();
     if (signal.aborted) return signal.reason;
@@ -112,10 +117,11 @@ async function ask(
   try {
     const message = await new Promise<IncomingMessage>((resolve, reject) => {
       sent.once("response", resolve);
+      sent.once("finish", () => watch.listen(patience));
       sent.on("error", reject);
       if (request.body === undefined) sent.end();
       else
-        transmit(request.body, sent, watch.listen).catch((error: unknown) => {
+        transmit(request.body, sent, () => watch.listen()).catch((error: unknown) => {
           reject(error);
           sent.destroy();
         });
@@ -155,8 +161,8 @@ async function* bodyOf(
 }
 
 interface Watchdog {
-  /** starts the clock anew */
-  listen(): void;
+  /** starts the clock anew, for so many milliseconds: the timeout when absent */
+  listen(limit?: number): void;
   /** stops it */
   rest(): void;
   /** stops it for good, and no longer minds the caller's signal */
@@ -169,17 +175,20 @@ interface Watchdog {
 function watchdog(signal: AbortSignal, timeout: number, stop: (error: Error) => void): Watchdog {
   let timer: NodeJS.Timeout | undefined;
   let reason: Error | undefined;
+  let ended = false;
   const bite = (why: string): void => {
     reason = new Error(why);
     stop(reason);
   };
   const abort = (): void => bite("stopped");
   const rest = (): void => clearTimeout(timer);
-  const listen = (): void => {
+  const listen = (limit = timeout): void => {
     rest();
-    timer = setTimeout(() => bite(`silent for ${timeout / 1000} s`), timeout);
+    if (ended) return;
+    timer = setTimeout(() => bite(`silent for ${limit / 1000} s`), limit);
   };
   const end = (): void => {
+    ended = true;
     rest();
     signal.removeEventListener("abort", abort);
   };

@@ -13,7 +13,10 @@ export interface HubOptions {
   readonly cacheDir?: string | undefined;
   /** no request at all, only what is in the cache; HF_HUB_OFFLINE */
   readonly offline?: boolean | undefined;
-  /** milliseconds without a byte before a connection is given up; HF_HUB_DOWNLOAD_TIMEOUT (in seconds), or 30,000 */
+  /**
+   * milliseconds without a byte before a connection is given up; HF_HUB_DOWNLOAD_TIMEOUT (in seconds), or 30,000. A commit and the end of
+   * an upload in parts are waited for longer, at least 10 minutes
+   */
   readonly timeout?: number | undefined;
   /** times a failed request is made again, without any progress between; 5 when absent */
   readonly retries?: number | undefined;

@@ -1,7 +1,7 @@
 import { FtError } from "@ft/tensor";
 import { type CommittedFile, isSame, makeCommit } from "./commit.ts";
 import { eachOf } from "./each-of.ts";
-import { lfsTransfers } from "./lfs-batch.ts";
+import { lfsTransfers, type Transfer } from "./lfs-batch.ts";
 import { uploadLarge } from "./lfs-upload.ts";
 import { uploadModes } from "./preupload.ts";
 import { type HubRepo, hubRepo, isCommit } from "./repo.ts";
@@ -9,6 +9,9 @@ import { type HubOptions, type HubSettings, hubSettings } from "./settings.ts";
 import { type LocalFile, localFile, type UploadFile } from "./upload-file.ts";
 import { type UploadProgress, uploadProgress } from "./upload-progress.ts";
 import { writableRepo } from "./writable-repo.ts";
+
+/** Files looked at at a time: a process may have few open. */
+const filesAtATime = 16;
 
 /** Where files go, how, and who is told. */
 export interface UploadFilesOptions extends HubOptions {
@@ -73,7 +76,7 @@ export async function uploadFiles(
   const signal = options.signal ?? new AbortController().signal;
   signal.throwIfAborted();
   if (given.length === 0) throw new FtError("input", `no files for ${id}`, "give at least one");
-  const local = await Promise.all(given.map((file) => localFile(file, signal)));
+  const local = await eachOf(given, filesAtATime, signal, (file) => localFile(file, signal));
   const twice = local.find(({ path }, i) => local.findIndex((one) => one.path === path) !== i);
   if (twice !== undefined) throw new FtError("input", `${twice.path} is given twice`, "give every path once");
 
@@ -107,13 +110,17 @@ export async function uploadFiles(
   }
 
   const objects = await largeObjects(changed, signal);
-  const largest = [...objects].map(([oid, { path, size }]) => ({ oid, path, size }));
-  const transfers = await lfsTransfers(largest, repo, settings, signal);
+  const large = [...objects].map(([oid, { path, size }]) => ({ oid, path, size }));
+  const transfers = await lfsTransfers(large, repo, settings, signal);
   const progress = uploadProgress(changed, objects, transfers, (state) => tell?.({ type: "progress", ...state }));
-  await eachOf([...transfers], maxWorkers, signal, ([oid, transfer], stop) => {
+  await eachOf([...transfers], maxWorkers, signal, async ([oid, transfer], stop) => {
     const file = objects.get(oid);
+    if (file === undefined) return;
+    const { path, size } = file;
     const report = (bytes: number): void => progress.moved(oid, bytes);
-    return file === undefined ? Promise.resolve() : uploadLarge(file, transfer, { id, settings, report }, stop);
+    const renew = async (): Promise<Transfer | undefined> =>
+      (await lfsTransfers([{ oid, path, size }], repo, settings, stop)).get(oid);
+    await uploadLarge(file, transfer, { id, settings, report, renew }, stop);
   });
   for (const { file } of changed) await file.checkUnchanged();
   signal.throwIfAborted();

@@ -1,14 +1,24 @@
-import { FtError } from "@ft/tensor";
 import type { GgufValue } from "@ft/weights";
 import type { TokenList } from "./token-list.ts";
-import { isObject, type JsonObject, type TokenizerFiles } from "./tokenizer-files.ts";
+import { isObject, type JsonObject, noCounterpart, normalizerSteps, type TokenizerFiles } from "./tokenizer-files.ts";
 
-/** Byte-level BPE as `tokenizer.ggml.model` "gpt2". Errors: "unsupported" (a pre-tokenizer that llama.cpp has no name for here). */
+/**
+ * Byte-level BPE as `tokenizer.ggml.model` "gpt2". Errors: "unsupported" (a pre-tokenizer that llama.cpp has no name for here, a
+ * normalizer or a way of merging that it has not under that name).
+ */
 export function byteLevelMetadata(files: TokenizerFiles, { tokens, types }: TokenList): [string, GgufValue][] {
+  const pre = preTokenizerName(files);
+  checkNormalizer(files.json, pre);
+  if (files.model.ignore_merges === true && pre !== "llama-bpe")
+    throw noCounterpart(
+      "ignore_merges",
+      true,
+      `it does so with the words of Llama 3 only, these are those of "${pre}"`,
+    );
   const merges = files.merges.map(([left, right]) => `${asByte(left)} ${asByte(right)}`);
   return [
     ["tokenizer.ggml.model", ["string", "gpt2"]],
-    ["tokenizer.ggml.pre", ["string", preTokenizerName(files)]],
+    ["tokenizer.ggml.pre", ["string", pre]],
     ["tokenizer.ggml.tokens", ["string[]", tokens]],
     ["tokenizer.ggml.token_type", ["i32[]", types]],
     ["tokenizer.ggml.merges", ["string[]", merges]],
@@ -42,11 +52,22 @@ function preTokenizerName({ json, model }: TokenizerFiles): string {
     if (regex === words("\\p{N}{1,3}")) return model.ignore_merges === true ? "llama-bpe" : "dbrx";
     if (regex === words("\\p{N}")) return "qwen2";
   }
-  throw new FtError(
-    "unsupported",
-    `[exportGguf] llama.cpp's name for this pre-tokenizer is not known here: ${JSON.stringify(preTokenizer)?.slice(0, 300)}`,
-    "known are those of GPT-2, Llama 3, Qwen 2 and SmolLM; convert with llama.cpp's convert_hf_to_gguf.py",
+  throw noCounterpart(
+    "pre_tokenizer",
+    preTokenizer,
+    "known here are those of GPT-2, Llama 3, Qwen 2 and SmolLM; convert with llama.cpp's convert_hf_to_gguf.py",
   );
+}
+
+/**
+ * llama.cpp changes no letter of a text under any of these names. Every Qwen asks for NFC all the same, and is converted without: text
+ * that is not in that form (an e followed by its accent) is cut into other tokens there. All other text is in that form already.
+ */
+function checkNormalizer(json: JsonObject, pre: string): void {
+  for (const step of normalizerSteps(json)) {
+    if (pre === "qwen2" && isObject(step) && step.type === "NFC") continue;
+    throw noCounterpart("normalizer", step, `with the words of "${pre}" it takes texts as they are`);
+  }
 }
 
 function stepsOf(preTokenizer: unknown): JsonObject[] {

@@ -61,8 +61,23 @@ export function readTokenizerFiles({ files, path }: ExportSource): TokenizerFile
   return {
     ...{ json, model, vocabulary, added, config, merges: mergesOf(model) },
     generation: parse("generation_config.json") ?? {},
-    chatTemplate: jinja ? Buffer.from(jinja).toString() : templateOf(config.chat_template),
+    chatTemplate: jinja ? Buffer.from(jinja).toString() : chatTemplateIn(config.chat_template),
   };
+}
+
+/** What tokenizer.json does to a text before it is cut, step by step. */
+export function normalizerSteps({ normalizer }: JsonObject): unknown[] {
+  const steps = isObject(normalizer) && normalizer.type === "Sequence" ? normalizer.normalizers : normalizer;
+  return [steps ?? []].flat();
+}
+
+/** A step of tokenizer.json that llama.cpp has not. */
+export function noCounterpart(part: string, value: unknown, known: string): FtError {
+  return new FtError(
+    "unsupported",
+    `[exportGguf] tokenizer.json: the ${part} ${JSON.stringify(value)?.slice(0, 300)} has no counterpart in llama.cpp`,
+    known,
+  );
 }
 
 export function wrong(file: string, what: string): FtError {
@@ -97,7 +112,7 @@ function mergesOf({ merges }: JsonObject): [string, string][] {
 }
 
 /** One template, or several by name, of which "default" is for chat. */
-function templateOf(value: unknown): string | undefined {
+function chatTemplateIn(value: unknown): string | undefined {
   if (typeof value === "string") return value;
   if (!Array.isArray(value)) return undefined;
   const named = value.filter(isObject).find(({ name }) => name === "default");
