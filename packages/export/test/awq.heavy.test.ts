@@ -47,7 +47,7 @@ describe.skipIf(!existsSync(gguf) || alpaca === undefined)("SmolLM2-135M as AWQ,
         await using source = await openExportSource(gguf, { backend, files: new Map() });
         await exportAwq(source, join(dir, as), {
           ...{ backend, calibration: searched ? calibration : [], groupSize: 64 },
-          ...{ scale: searched, clip: searched, searchTokens: 512 },
+          ...{ scale: searched, clip: searched, searchTokens: 128 },
         });
         await using opened = await openAwq(join(dir, as));
         const { weights, facts } = asWeights(opened);
