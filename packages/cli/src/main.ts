@@ -25,7 +25,7 @@ export async function main(args: readonly string[], output: Output = processOutp
   const interrupt = (): void => {
     // a second Ctrl-C does not wait
     if (interruption.signal.aborted) {
-      output.err("\nstopped at once; the newest checkpoint is the last one reported\n");
+      output.err("\nstopped at once; what was reported as saved is kept\n");
       process.exit(130);
     }
     interruption.abort();

@@ -152,6 +152,12 @@ describe("ft push", () => {
     expect(card).not.toContain("Say 1.");
     expect(card).not.toContain(folder);
     expect(pathsOf(hub)).toHaveLength(3);
+    // measured before the adapter changed, it says nothing of what goes up
+    await appendFile(join(out, "adapter", "adapter_config.json"), "\n");
+    await succeeds("push", out, "org/changed", "--base-model", base);
+    const changed = Buffer.from(hub.models[1]?.files["README.md"] ?? "").toString();
+    expect(changed).toContain(`LoRA adapter over ${base}`);
+    expect(changed).not.toContain("## Evaluation");
   });
 
   it("says that nothing changed, and sends only what did", async () => {

@@ -49,9 +49,10 @@ async function runOnce(given: PartialConfig, threads: number, stopAfter?: number
   const { model: loaded } = await loadBase(asked, backend);
   using model = loaded;
   const config = settle(asked, { context: model.config.maxPositions });
-  const rows = await prepareRows(config, tokenizer, await openTemplate(tokenizer));
+  const template = await openTemplate(tokenizer);
+  const rows = await prepareRows(config, tokenizer, template);
   const trainables = trainablesOf(config, model, asked.model);
-  const record = await recordOf(config, asked.model);
+  const record = await recordOf(config, asked.model, template.source);
   const stop = new AbortController();
   const checkpoints = join(config.out, "checkpoints");
   const seen: StepEvent[] = [];

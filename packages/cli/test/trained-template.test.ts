@@ -38,6 +38,12 @@ describe("the chat template of a training", () => {
     const merged = join(folder, "merged");
     await succeeds("merge", ...over, "--out", merged);
     expect((await loadTokenizer(merged)).chatTemplate).toBe(custom);
+    // transformers.js looks there only
+    expect(JSON.parse(await readFile(join(merged, "tokenizer_config.json"), "utf8")).chat_template).toBe(custom);
+    const lora = join(folder, "lora");
+    const shown = await succeeds("export", "--to", "lora-gguf", ...over, "--out", lora);
+    expect(shown).toContain("--chat-template-file");
+    expect(await readFile(join(lora, "chat_template.jinja"), "utf8")).toBe(custom);
     await succeeds("export", "--to", "gguf", ...over, "--out", join(folder, "gguf"));
     await using file = await openGguf(join(folder, "gguf/model-tuned-F16.gguf"));
     expect(file.metadata.get("tokenizer.chat_template")).toBe(custom);
@@ -62,6 +68,30 @@ describe("the chat template of a training", () => {
     expect((await loadTokenizer(join(full.out, "model"))).chatTemplate).toBe(custom);
     const plain = await trained(undefined);
     await expect(readFile(join(plain.out, "adapter/chat_template.jinja"))).rejects.toThrow(/ENOENT/);
+  });
+
+  it("is told of where answers would have no end", async () => {
+    const at = await setup();
+    const file = join(at.folder, "own.jinja");
+    const args = ["--model", at.model, "--data", at.data, "--max-steps", "1", "--chat-template", file];
+    await writeFile(file, custom);
+    expect((await ft("train", ...args, "--out", join(at.folder, "ends"))).err).not.toContain("may run on");
+    await writeFile(file, custom.replace("<|end|>", "</end>"));
+    expect((await ft("train", ...args, "--out", join(at.folder, "open"))).err).toContain("may run on");
+  });
+
+  it("may not change on the way", async () => {
+    const at = await setup();
+    const file = join(at.folder, "own.jinja");
+    await writeFile(file, `\uFEFF${custom}`);
+    const args = ["--model", at.model, "--data", at.data, "--out", at.out, "--max-steps", "3", "--batch-size", "4"];
+    await succeeds("train", ...args, "--chat-template", file);
+    expect(await readFile(join(at.out, "adapter/chat_template.jinja"), "utf8")).toBe(custom);
+    await writeFile(file, custom.replace("[assistant]", "[model]"));
+    const ran = await ft("train", "--out", at.out, "--resume");
+    expect(ran.code).toBe(2);
+    expect(ran.err).toMatch(/template/);
+    expect(await readFile(join(at.out, "adapter/chat_template.jinja"), "utf8")).toBe(custom);
   });
 
   it("is one for all that ft eval compares", async () => {

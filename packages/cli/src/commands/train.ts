@@ -58,10 +58,14 @@ export async function trainCommand(
   checkVocabulary(tokenizer, model.config.vocabSize, given.model);
   const config = settle(given, { context: model.config.maxPositions, stored });
   const rows = await prepareRows(config, tokenizer, template);
+  if (!rows.ends)
+    io.note(
+      "template    its answers do not end with a token that ends the model's: what is generated may run on past them",
+    );
   if (config.patience !== undefined && rows.heldOut === undefined)
     throw new FtError("config", "patience needs held-out rows", "set validation or validationFraction");
   const trainables = trainablesOf(config, model, place.base);
-  const record = await recordOf(config, place.exact);
+  const record = await recordOf(config, place.exact, template.source);
   const { resume, optimizerFolder } = config;
   if (optimizerFolder !== undefined) await makeFolder(optimizerFolder);
   const planned = await planOfRun({ config, rows, backend });

@@ -48,6 +48,8 @@ export async function evaluateModel(asked: ModelEvaluation, io: Io, signal: Abor
     const folders = await Promise.all(adapters.map((folder) => savedIn(folder, "adapter")));
     const template = asked.chatTemplate === undefined ? await commonTemplate(tokenizer, folders) : held.template;
     held = await tried(held, folders, open);
+    if (asked.chatTemplate === undefined && template.source !== held.template.source)
+      io.note("template    the one that the adapters were trained with, for the base as well");
     const context = model.config.maxPositions;
     const { limit, truncation, maxLength = context } = asked;
     if (maxLength > context)

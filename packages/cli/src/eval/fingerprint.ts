@@ -57,7 +57,7 @@ export async function checkFingerprint(out: string, fingerprint: Fingerprint): P
   const file = join(out, "eval.json");
   if (!(await exists(file))) {
     const stray = (await exists(out)) ? (await readdir(out)).find((name) => rowFile.test(name)) : undefined;
-    const model = ["config.json", "adapter_config.json"].find((name) => existsSync(join(out, name)));
+    const model = ["config.json", "adapter_config.json", "manifest.json"].find((name) => existsSync(join(out, name)));
     if (model !== undefined)
       throw new FtError("exists", `${out} has ${model}: it is the folder of a model`, "choose another --out");
     if (stray === undefined) return;

@@ -39,7 +39,7 @@ const seed = 0;
  * Errors: "config" (no data is known), "missing", "data" as of training data, and for a file of one row or a single question.
  */
 export async function calibrationRows(tokenizer: Tokenizer, options: CalibrationOptions): Promise<CalibrationRows> {
-  const { train, heldOut } = await found(options);
+  const { train, heldOut, wasHeldOut } = await found(options);
   const maxLength = Math.min(longest, options.context);
   const some = train.conversations.slice(0, options.rows);
   const { rows } = measuredRows(tokenizer, some, { maxLength, which: "rows" });
@@ -48,7 +48,7 @@ export async function calibrationRows(tokenizer: Tokenizer, options: Calibration
     mostTokens,
   );
   const others = heldOut.conversations.slice(0, mostMeasured);
-  const which = `held-out rows of ${basename(heldOut.file)}`;
+  const which = `${wasHeldOut ? "held-out" : "other"} rows of ${basename(heldOut.file)}`;
   const tokens = calibration.reduce((sum, ids) => sum + ids.length, 0);
   return {
     calibration,
@@ -67,10 +67,14 @@ function upTo(rows: readonly (readonly number[])[], most: number): readonly (rea
   });
 }
 
-async function found({
-  data,
-  adapter,
-}: CalibrationOptions): Promise<{ readonly train: FileRows; readonly heldOut: FileRows }> {
+interface FoundRows {
+  readonly train: FileRows;
+  readonly heldOut: FileRows;
+  /** whether training did not see them either */
+  readonly wasHeldOut: boolean;
+}
+
+async function found({ data, adapter }: CalibrationOptions): Promise<FoundRows> {
   if (data !== undefined) return split({ file: data, conversations: await loadRows(data) });
   const none = (why: string): FtError =>
     new FtError(
@@ -84,11 +88,11 @@ async function found({
   const { file, conversations } = run.train;
   if (conversations === undefined) throw none(`, and ${file}, which the adapter was trained on, is not there`);
   const train = { file, conversations };
-  return run.heldOut ? { train, heldOut: run.heldOut } : split(train);
+  return run.heldOut ? { train, heldOut: run.heldOut, wasHeldOut: true } : split(train);
 }
 
 /** Rows of a file that nothing was held out of. */
-function split({ file, conversations }: FileRows): { readonly train: FileRows; readonly heldOut: FileRows } {
+function split({ file, conversations }: FileRows): FoundRows {
   const { length } = conversations;
   if (length < 2)
     throw new FtError(
@@ -98,5 +102,5 @@ function split({ file, conversations }: FileRows): { readonly train: FileRows; r
     );
   const count = Math.min(mostMeasured, Math.max(1, Math.floor(length / 5)));
   const { train, heldOut } = splitRows(conversations, { count, seed });
-  return { train: { file, conversations: train }, heldOut: { file, conversations: heldOut } };
+  return { train: { file, conversations: train }, heldOut: { file, conversations: heldOut }, wasHeldOut: false };
 }

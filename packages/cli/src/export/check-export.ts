@@ -1,9 +1,10 @@
 import type { Tokenizer } from "@ft/data";
-import type { ExportSource } from "@ft/export";
-import type { CausalLm } from "@ft/models";
+import { asWeights, type ExportSource } from "@ft/export";
+import { type CausalLm, loadModelFrom } from "@ft/models";
 import { bytes as size } from "../run/download.ts";
 import { type CheckResult, checkPrompts, compare, describeKl, referenceModel, tooLargeToCheck } from "./check.ts";
 import type { ExportJob } from "./job.ts";
+import type { MergeBase } from "./opened.ts";
 import { orWithdraw } from "./withdraw.ts";
 
 /** What was written, to be compared with what it was made from. */
@@ -12,6 +13,8 @@ export interface Exported {
   readonly tokenizer?: () => Promise<Tokenizer>;
   /** the model as another program would see it; undefined where no loader of ours reads the form */
   readonly model?: () => Promise<CausalLm>;
+  /** false where there is no choice of bases */
+  readonly bases?: boolean;
   /** more comparisons with the same reference and prompts; gives lines of the card */
   readonly also?: (reference: CausalLm, prompts: number[][]) => Promise<readonly string[]>;
 }
@@ -20,6 +23,8 @@ export interface Exported {
 export interface Check {
   readonly lines: readonly string[];
   readonly kl: CheckResult | undefined;
+  /** the same adapter merged into the base that was not chosen, of two */
+  readonly other?: { readonly base: MergeBase; readonly kl: CheckResult } | undefined;
 }
 
 /**
@@ -45,13 +50,32 @@ async function checked(job: ExportJob, source: ExportSource, exported: Exported)
     return { lines: [...same, `not compared: it takes ${size(tooLarge)} of memory for two models`], kl: undefined };
   using reference = await referenceModel(opened, backend, flags.anyBase);
   const kl = model && (await compare(reference, await model(), prompts, signal));
+  const other = exported.bases === false ? undefined : await otherBase(job, reference, prompts);
   const from = opened.adapter === undefined ? "the model it was made from" : "base and adapter";
   return {
     lines: [
       ...same,
       ...(kl ? [`against ${from}: ${describeKl(kl)}`] : []),
       ...((await also?.(reference, prompts)) ?? []),
+      ...(other ? [`merged into the ${other.base} base instead (--base ${other.base}): ${describeKl(other.kl)}`] : []),
+      ...(other && kl && 10 * other.kl.meanKl < kl.meanKl
+        ? [`much nearer to what was trained: --base ${other.base}`]
+        : []),
     ],
     kl,
+    other,
   };
+}
+
+/** The base that was not chosen, of an adapter that was trained over a quantised one. */
+async function otherBase(
+  { opened, flags, backend, signal }: ExportJob,
+  reference: CausalLm,
+  prompts: number[][],
+): Promise<{ readonly base: MergeBase; readonly kl: CheckResult } | undefined> {
+  if (opened.trainedOver === undefined) return undefined;
+  const base = flags.base === "stored" ? "quantized" : "stored";
+  await using source = await opened.source(base);
+  const { weights, facts } = asWeights(source);
+  return { base, kl: await compare(reference, await loadModelFrom(weights, facts, { backend }), prompts, signal) };
 }

@@ -1,6 +1,7 @@
 import { join } from "node:path";
 import { loadTokenizer, type Tokenizer, tokenizerFilesFromGguf } from "@ft/data";
 import { type ExportSource, openExportSource } from "@ft/export";
+import { readCompanions } from "@ft/models";
 import { bitsandbytesFormat } from "@ft/quant-nf4";
 import { type Backend, FtError } from "@ft/tensor";
 import { openGguf, readJsonFile } from "@ft/weights";
@@ -8,6 +9,7 @@ import { type Quantization, quantizationDefaults } from "../config/train-config.
 import { exists } from "../run/exists.ts";
 import { savedIn } from "../run/open-model.ts";
 import { tokenizerWith, trainedTemplate } from "../run/trained-template.ts";
+import { templateFiles } from "./template-files.ts";
 
 /** Which base an adapter is merged into: the weights as stored, or quantised and decoded as they were in its training. */
 export type MergeBase = "stored" | "quantized";
@@ -38,10 +40,8 @@ export async function openForExport(
   const adapter = given === undefined ? undefined : await savedIn(given, "adapter");
   const trainedOver = adapter === undefined ? undefined : await quantizationOfRun(adapter);
   const template = adapter === undefined ? undefined : await trainedTemplate(adapter);
-  const files = new Map([
-    ...(path.endsWith(".gguf") ? await tokenizerFiles(path) : []),
-    ...(template === undefined ? [] : [["chat_template.jinja", Buffer.from(template)] as const]),
-  ]);
+  const made = path.endsWith(".gguf") ? await tokenizerFiles(path) : undefined;
+  const files = template === undefined ? made : templateFiles(made ?? (await readCompanions(path)).files, template);
   return {
     model: path,
     adapter,
@@ -58,7 +58,7 @@ export async function openForExport(
       return openExportSource(path, {
         ...{ backend, anyBase, ...through },
         ...(adapter !== undefined && { adapter }),
-        files,
+        ...(files && { files }),
       });
     },
   };

@@ -42,7 +42,7 @@ function merging(command: Command): Command {
   return command
     .requiredOption("--model <model>", "a folder, a .gguf file, or a name on the hub (org/name)")
     .requiredOption("--out <folder>", "where to write it; it must not exist yet")
-    .option("--shard-size <size>", "largest file of weights, such as 2GB (default: 5GB; onnx: 2GB)")
+    .option("--shard-size <size>", "largest file of weights, such as 2GB (default: 5GB)")
     .addOption(
       oneOf(new Option("--dtype <dtype>", "what floats are rounded to (default: as the base has them)"), dtypes),
     )

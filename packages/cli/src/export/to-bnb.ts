@@ -32,6 +32,7 @@ export async function toBnb(job: ExportJob): Promise<void> {
   const { errors, held } = await quantised(source, format, { backend, out, signal });
   io.print(errorTable(errors));
   const { lines, kl } = await checkExport(job, source, {
+    bases: false,
     tokenizer: () => loadTokenizer(out),
     model: () => loadModel(out, { backend, format: bitsandbytesFormat() }),
   });

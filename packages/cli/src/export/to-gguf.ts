@@ -19,7 +19,8 @@ export async function toGguf(job: ExportJob): Promise<void> {
   const name = ggufName(job);
   const file = `${name}-${type}.gguf`;
   await using source = await opened.source(base);
-  const ollama = ollamaFile(await opened.tokenizer(), source.config, { from: `./${file}` });
+  const tokenizer = await opened.tokenizer();
+  const ollama = ollamaFile(tokenizer, source.config, { from: `./${file}` });
   let written: ExportedGguf = { bytes: 0, bitsPerWeight: 0, tensors: [], droppedEndIds: [] };
   await commitFolder(out, async (temporary) => {
     written = await exportGguf(source, join(temporary, file), {
@@ -34,7 +35,7 @@ export async function toGguf(job: ExportJob): Promise<void> {
     tokenizer: () => loadTokenizer(at),
     model: () => loadModel(at, { backend }),
   });
-  if (!ollama.hasTemplate)
+  if (!ollama.hasTemplate && tokenizer.chatTemplate !== undefined)
     io.note("Modelfile   without TEMPLATE: the model's chat template has no counterpart known in Ollama's language");
   const dropped =
     droppedEndIds.length === 0

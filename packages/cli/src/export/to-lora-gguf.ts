@@ -3,6 +3,7 @@ import { exportLoraGguf } from "@ft/export";
 import { FtError } from "@ft/tensor";
 import { commitFolder, writeFileAtomic } from "@ft/weights";
 import { bytes as size } from "../run/download.ts";
+import { trainedTemplate } from "../run/trained-template.ts";
 import { finishExport } from "./finish.ts";
 import { ggufName, ggufOrigin } from "./gguf-name.ts";
 import type { ExportJob } from "./job.ts";
@@ -26,12 +27,17 @@ export async function toLoraGguf(job: ExportJob): Promise<void> {
   const its = named ? "the base" : "the base as `ft export --to gguf` writes it";
   // an adapter of another base is refused as it is when it is merged
   await using source = await opened.source("stored");
-  const ollama = ollamaFile(await opened.tokenizer(), source.config, { from: `./${base}`, adapter: `./${file}` });
+  const tokenizer = await opened.tokenizer();
+  // an adapter's file has no place for a template, and its base has another one
+  const template = await trainedTemplate(adapter);
+  const ollama = ollamaFile(tokenizer, source.config, { from: `./${base}`, adapter: `./${file}` });
+  const baseAt = (folder: string): string => (folder !== out ? base : named ? model : join("base", base));
   let written = { bytes: 0, layers: 0, alpha: 0 };
   await commitFolder(out, async (temporary) => {
     const options = { ...ggufOrigin(name, job), type };
     written = await exportLoraGguf(adapter, source.config, join(temporary, file), options);
     await writeFileAtomic(join(temporary, "Modelfile"), ollama.text);
+    if (template !== undefined) await writeFileAtomic(join(temporary, "chat_template.jinja"), template);
   });
   const { bytes, layers, alpha } = written;
   await finishExport(job, {
@@ -41,7 +47,13 @@ export async function toLoraGguf(job: ExportJob): Promise<void> {
     use: (folder) => [
       {
         text: `In llama.cpp, over ${base}, ${its}:`,
-        command: `llama-cli -m ${quoted(named && folder === out ? model : base)} --lora ${quoted(join(folder, file))}`,
+        command: [
+          ...(folder === out && !named ? [`ft export --to gguf --model ${quoted(model)} --out base &&`] : []),
+          `llama-cli -m ${quoted(baseAt(folder))} --lora ${quoted(join(folder, file))}`,
+          ...(template === undefined
+            ? []
+            : [`--jinja --chat-template-file ${quoted(join(folder, "chat_template.jinja"))}`]),
+        ].join(" "),
       },
       { ...usedByOllama(name, folder), text: `In Ollama, with ${base} beside the Modelfile:` },
     ],

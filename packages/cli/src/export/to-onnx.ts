@@ -10,6 +10,7 @@ import type { ExportJob } from "./job.ts";
 import { onnxUses } from "./onnx-use.ts";
 import { findOnnxRuntime } from "./onnxruntime.ts";
 import { heldOutRows } from "./perplexity.ts";
+import { templateFiles } from "./template-files.ts";
 
 /** A merged model as transformers.js loads it, a file of each type, compared in ONNX Runtime where that is installed. */
 export async function toOnnx(job: ExportJob): Promise<void> {
@@ -22,7 +23,8 @@ export async function toOnnx(job: ExportJob): Promise<void> {
   const runtime = await findOnnxRuntime();
   const wanted = { data, adapter: opened.adapter };
   const measured = check ? await heldOutRows(tokenizer, source.config.maxPositions, wanted) : undefined;
-  const { files } = await exportOnnx(source, out, {
+  const withTemplate = { ...source, files: templateFiles(source.files, tokenizer.chatTemplate) };
+  const { files } = await exportOnnx(withTemplate, out, {
     ...{ types, backend, signal },
     ...(dataFileSize !== undefined && { dataFileSize }),
   });

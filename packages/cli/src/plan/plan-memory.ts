@@ -74,7 +74,7 @@ export async function planMemory({ config, model: described, rows, like }: PlanI
   const accumulation = Math.min(2, config.accumulation);
   const options = trainingOptions({
     config: { ...config, accumulation, resume: false },
-    record: { config, versions: { ft: "", node: "" }, hashes: {} },
+    record: { config, versions: { ft: "", node: "" }, hashes: {}, template: "" },
     model,
     rows: { training: repeated(rows), heldOut: undefined },
     trainables,

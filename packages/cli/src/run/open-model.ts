@@ -14,7 +14,7 @@ export async function openTemplate(tokenizer: Tokenizer, file?: string): Promise
   const source = await readFile(file, "utf8").catch((cause: unknown) => {
     throw new FtError("missing", `${file} cannot be read`, "give a Jinja file", { cause });
   });
-  return new ChatTemplate(source, { name: file, specialTokens: tokenizer.specialTokens });
+  return new ChatTemplate(source.replace(/^\uFEFF/, ""), { name: file, specialTokens: tokenizer.specialTokens });
 }
 
 /** A model ready to answer: weights, adapter if any, tokenizer, template, stop ids. */

@@ -64,8 +64,11 @@ export async function resolveModel(given: string, need: Need, io: Io, signal: Ab
   return placeOf(got, name);
 }
 
+/** An adapter's folder, or that of a run that saved one. */
 async function isAdapter(path: string): Promise<boolean> {
-  return (await exists(join(path, "adapter_config.json"))) && !(await exists(join(path, "config.json")));
+  const has = (name: string): Promise<boolean> => exists(join(path, name));
+  if ((await has("config.json")) || (await has("model"))) return false;
+  return (await has("adapter_config.json")) || (await has("adapter/adapter_config.json"));
 }
 
 function placeOf({ folder, commit }: Snapshot, { id, file }: HubName): ModelPlace {

@@ -12,10 +12,12 @@ export interface RunRecord {
   readonly versions: { readonly ft: string; readonly node: string };
   /** SHA-256 by file */
   readonly hashes: Readonly<Record<string, string>>;
+  /** SHA-256 of the chat template that rows are written by */
+  readonly template: string;
 }
 
-/** Hashes the rows and the weights of a run. `model` is what finds the same weights again. */
-export async function recordOf(config: TrainConfig, model: string): Promise<RunRecord> {
+/** Hashes the rows, the weights and the chat template of a run. `model` is what finds the same weights again. */
+export async function recordOf(config: TrainConfig, model: string, template: string): Promise<RunRecord> {
   const files = [
     config.data,
     ...(config.validation === undefined ? [] : [config.validation]),
@@ -27,6 +29,7 @@ export async function recordOf(config: TrainConfig, model: string): Promise<RunR
     config: { ...withAbsolutePaths(config), model },
     versions: { ft: version, node: process.versions.node },
     hashes,
+    template: createHash("sha256").update(template).digest("hex"),
   };
 }
 
@@ -34,7 +37,7 @@ export async function recordOf(config: TrainConfig, model: string): Promise<RunR
  * What a resume must find unchanged, in a form that does not depend on where the files lie. Where the optimizer's state is
  * kept is not among it: the results are the same. The optimizer's name is the trainer's to add.
  */
-export function identityOf({ config, hashes }: RunRecord): Record<string, string | number | boolean> {
+export function identityOf({ config, hashes, template }: RunRecord): Record<string, string | number | boolean> {
   const { method, compute, seed, packing, truncation, validationFraction, weightDecay, lora, quantization } = config;
   const { beta1, beta2, eps, momentum, nesterov, rmspropAlpha, min8bitSize, optimizerOrder } = config;
   const inputs = createHash("sha256").update(Object.values(hashes).join()).digest("hex");
@@ -52,6 +55,7 @@ export function identityOf({ config, hashes }: RunRecord): Record<string, string
     quantization: words({ ...quantization }),
     lora: JSON.stringify(lora),
     inputs,
+    template,
   };
 }
 

@@ -3,6 +3,7 @@ import {
   batches,
   type ChatTemplate,
   type EncodeStats,
+  type Example,
   encodeConversations,
   loadRows,
   splitRows,
@@ -21,6 +22,8 @@ export interface TrainingRows {
   readonly heldOutLengths: LengthHistogram | undefined;
   /** longest row, in tokens */
   readonly maxLength: number;
+  /** whether answers end with a token at which generation stops */
+  readonly ends: boolean;
 }
 
 /** Reads, splits, encodes and batches the rows of a run. */
@@ -48,5 +51,14 @@ export async function prepareRows(
     lengths: lengthHistogram(training.examples),
     heldOutLengths: heldOut && lengthHistogram(heldOut.examples),
     maxLength,
+    ends: training.examples.some((example) => endsAnswer(example, tokenizer)),
   };
+}
+
+/** Whether a stop id is among the last tokens that a row trains: some templates put a line break behind it. */
+function endsAnswer({ targets }: Example, { stopIds }: Tokenizer): boolean {
+  return Array.from(targets)
+    .filter((id) => id >= 0)
+    .slice(-3)
+    .some((id) => stopIds.includes(id));
 }
