@@ -1,6 +1,6 @@
-import { createHash } from "node:crypto";
 import { readdir, readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { sha256File } from "@ft/weights";
 import { describe, expect, it } from "vitest";
 import { main } from "../src/main.ts";
 import { expectRefusal } from "./refusal.ts";
@@ -29,11 +29,7 @@ const awq = (model: string, out: string, ...more: readonly string[]) =>
 
 async function digests(folder: string): Promise<readonly string[]> {
   const names = (await readdir(folder)).sort();
-  const digest = async (name: string): Promise<string> =>
-    createHash("sha256")
-      .update(await readFile(join(folder, name)))
-      .digest("hex");
-  return Promise.all(names.map(async (name) => `${name} ${await digest(name)}`));
+  return Promise.all(names.map(async (name) => `${name} ${await sha256File(join(folder, name))}`));
 }
 
 describe("ft export --to awq", () => {

@@ -1,8 +1,8 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { smollm2Path } from "@ft/testing";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { OnnxCheck } from "../src/export/check-onnx.ts";
 import { parseMetrics } from "../src/report/metrics.ts";
@@ -14,9 +14,7 @@ const root = fileURLToPath(new URL("../../../", import.meta.url));
 const consumers = join(root, "tools/consumers");
 const quickstart = join(root, "examples/quickstart/model");
 const rows = join(root, "examples/quickstart/data/heldout.json");
-/** Where tools/smollm2.mjs puts it, which fetches it. */
-const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache");
-const smollm2 = process.env.FT_SMOLLM2_GGUF ?? join(cache, "ft/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf");
+const smollm2 = smollm2Path();
 
 beforeEach(() => {
   vi.spyOn(process, "cwd").mockReturnValue(consumers);

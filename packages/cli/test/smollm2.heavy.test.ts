@@ -1,18 +1,14 @@
 import { existsSync } from "node:fs";
-import { homedir } from "node:os";
-import { join } from "node:path";
 import { createCpuBackend } from "@ft/backend-cpu";
 import { assembleBatch, chatTemplateOf, encodeConversation, loadRows, renderPrompt, tokenizerFromGguf } from "@ft/data";
 import { generate, loadModel, uploadBatch } from "@ft/models";
 import { scope } from "@ft/tensor";
-import { expectClose, sharedData } from "@ft/testing";
+import { expectClose, sharedData, smollm2Path } from "@ft/testing";
 import { openGguf } from "@ft/weights";
 import { describe, expect, it } from "vitest";
 import { goldenJson } from "../../models/test/goldens.ts";
 
-/** Where tools/smollm2.mjs puts it, which fetches it. */
-const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache");
-const gguf = process.env.FT_SMOLLM2_GGUF ?? join(cache, "ft/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf");
+const gguf = smollm2Path();
 const alpaca = sharedData("instruct/alpaca_en_demo.json");
 const json = goldenJson("smollm2");
 

@@ -1,18 +1,16 @@
 import { existsSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
-import { homedir, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createCpuBackend } from "@ft/backend-cpu";
 import { chatTemplateOf, type Example, encodeConversations, loadRows, tokenizerFromGguf } from "@ft/data";
 import { type CausalLm, loadModel, loadModelFrom } from "@ft/models";
-import { sharedData } from "@ft/testing";
+import { sharedData, smollm2Path } from "@ft/testing";
 import { openGguf } from "@ft/weights";
 import { afterAll, describe, expect, it } from "vitest";
 import { asWeights, exportAwq, openAwq, openExportSource, targetLikelihood } from "../src/index.ts";
 
-/** Where tools/smollm2.mjs puts it, which fetches it. */
-const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache");
-const gguf = process.env.FT_SMOLLM2_GGUF ?? join(cache, "ft/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf");
+const gguf = smollm2Path();
 const alpaca = sharedData("instruct/alpaca_en_demo.json");
 const minutes = 60_000;
 

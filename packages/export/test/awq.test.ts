@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { cp, mkdtemp, readdir, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -6,7 +5,7 @@ import { createCpuBackend } from "@ft/backend-cpu";
 import { type Llama, loadModel, loadModelFrom, projectionOf } from "@ft/models";
 import { type Backend, f32ToF16 } from "@ft/tensor";
 import { expectClose, expectSameBytes, leakCheck } from "@ft/testing";
-import { openSafetensors } from "@ft/weights";
+import { openSafetensors, sha256File } from "@ft/weights";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { goldenBatch, goldenFolder, goldenJson, realLogits } from "../../models/test/goldens.ts";
 import { awqGrid, toGrid } from "../src/awq/grid.ts";
@@ -48,11 +47,7 @@ async function load(folder: string): Promise<Llama> {
 
 async function digests(folder: string): Promise<readonly string[]> {
   const names = (await readdir(folder)).sort();
-  const digest = async (name: string): Promise<string> =>
-    createHash("sha256")
-      .update(await readFile(join(folder, name)))
-      .digest("hex");
-  return Promise.all(names.map(async (name) => `${name} ${await digest(name)}`));
+  return Promise.all(names.map(async (name) => `${name} ${await sha256File(join(folder, name))}`));
 }
 
 /** [rows, columns] to [columns, rows]. */

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { homedir, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createCpuBackend } from "@ft/backend-cpu";
@@ -8,6 +8,7 @@ import { loadTokenizer, tokenizerFilesFromGguf } from "@ft/data";
 import { applyLora, saveAdapter } from "@ft/lora";
 import { type CausalLm, generate, loadModel, loadModelFrom, readCompanions } from "@ft/models";
 import { sizeOf } from "@ft/tensor";
+import { smollm2Path } from "@ft/testing";
 import { openGguf } from "@ft/weights";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { LogitSource } from "../src/check/logit-source.ts";
@@ -28,10 +29,7 @@ import { LlamaCpp } from "./llama-cpp.ts";
 import { texts } from "./texts.ts";
 
 const quickstart = fileURLToPath(new URL("../../../examples/quickstart/model", import.meta.url));
-const smollm2 = join(
-  process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"),
-  "ft/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
-);
+const smollm2 = smollm2Path();
 const vocab = 1536; // of the quickstart's tokenizer
 const prompt = Array.from({ length: 24 }, (_, i) => 5 + ((i * 7919) % 1500));
 

@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
-import { homedir, tmpdir } from "node:os";
+import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { createCpuBackend } from "@ft/backend-cpu";
@@ -8,7 +8,7 @@ import { tokenizerFilesFromGguf } from "@ft/data";
 import { generate, type LlamaConfig, loadModel } from "@ft/models";
 import { type Backend, sizeOf } from "@ft/tensor";
 import { nf4Values } from "@ft/tensor/ops";
-import { expectClose } from "@ft/testing";
+import { expectClose, smollm2Path } from "@ft/testing";
 import { openGguf, openSafetensors } from "@ft/weights";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { rowKl } from "../src/check/logit-kl.ts";
@@ -31,9 +31,7 @@ const root = fileURLToPath(new URL("../../../", import.meta.url));
 const golden = (name: string): string => join(root, "tools/goldens/data", name);
 const quickstart = join(root, "examples/quickstart/model");
 const tiny = ["gqa", "mha-tied", "llama3-rope", "linear-rope", "bias"].map((name) => golden(`llama-${name}`));
-/** Where tools/smollm2.mjs puts it, which fetches it. */
-const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache");
-const smollm2 = process.env.FT_SMOLLM2_GGUF ?? join(cache, "ft/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf");
+const smollm2 = smollm2Path();
 
 let backend: Backend;
 let dir: string;

@@ -1,17 +1,15 @@
 import { existsSync, readFileSync } from "node:fs";
-import { homedir } from "node:os";
 import { join } from "node:path";
 import { createCpuBackend } from "@ft/backend-cpu";
 import { type Llama, loadModel } from "@ft/models";
 import { type Backend, f32ToBf16, f32ToF16 } from "@ft/tensor";
+import { smollm2Path } from "@ft/testing";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { goldenFolder } from "../../models/test/goldens.ts";
 import { meanAbsmax, Nf4Linear, nestAbsmax, quantizeTo4bit } from "../src/index.ts";
 import { digest, dtypes, held, take } from "./support.ts";
 
-/** Where tools/smollm2.mjs puts it, which fetches it. */
-const cache = process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache");
-const gguf = process.env.FT_SMOLLM2_GGUF ?? join(cache, "ft/smollm2/SmolLM2-135M-Instruct.Q4_1.gguf");
+const gguf = smollm2Path();
 const { tensors, device } = JSON.parse(readFileSync(join(goldenFolder("bnb"), "smollm2.json"), "utf8"));
 const blockSizes = [32, 64, 128, 256, 512, 1024, 2048, 4096];
 

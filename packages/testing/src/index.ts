@@ -13,3 +13,4 @@ export { type CaseResult, type Passage, runCase } from "./ops/run-case.ts";
 export { project } from "./project.ts";
 export { type Random, randomFrom } from "./random.ts";
 export { type Replaying, replaying } from "./replaying.ts";
+export { smollm2Path } from "./smollm2.ts";

@@ -1,6 +1,5 @@
-import { basename, join, resolve } from "node:path";
-import { readJsonFile } from "@ft/weights";
-import { exists } from "../run/exists.ts";
+import { basename, resolve } from "node:path";
+import { runBeside } from "../run/run-beside.ts";
 import { version } from "../version.ts";
 
 /** What a model card is made of. */
@@ -68,9 +67,9 @@ const fullMethod = "| method | full |";
 
 /** Rows of a table, from the run that the adapter, or what else was trained, lies in. */
 async function recipeOf(adapter: string): Promise<string[]> {
-  const file = join(adapter, "..", "run.json");
-  if (!(await exists(file))) return [];
-  const config: Record<string, unknown> = Object(Object(await readJsonFile(file)).config);
+  const run = await runBeside(adapter);
+  if (run === undefined) return [];
+  const { config } = run;
   const row = (name: string, value: unknown): string[] =>
     value === undefined || value === null
       ? []

@@ -1,6 +1,7 @@
 import type { SaveDType } from "@ft/models";
 import type { Backend } from "@ft/tensor";
 import type { Io } from "../io.ts";
+import { parseMemory } from "../plan/machine.ts";
 import type { MergeBase, Opened } from "./opened.ts";
 
 /** What `ft export` and `ft merge` were asked, beside the target. */
@@ -41,4 +42,14 @@ export interface ExportJob {
   readonly backend: Backend;
   readonly io: Io;
   readonly signal: AbortSignal;
+}
+
+/** --shard-size in bytes. Code "config" where it is no size. */
+export function shardSizeOf({ shardSize }: ExportFlags): number | undefined {
+  return shardSize === undefined ? undefined : parseMemory(shardSize, "--shard-size");
+}
+
+/** What a card says of an adapter that was merged; nothing where there is none. */
+export function mergedInto({ opened, flags }: ExportJob): string {
+  return opened.adapter === undefined ? "" : `, adapter merged into the base as ${flags.base}`;
 }

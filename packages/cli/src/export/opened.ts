@@ -1,14 +1,13 @@
-import { join } from "node:path";
 import { loadTokenizer, type Tokenizer, tokenizerFilesFromGguf } from "@ft/data";
 import { type ExportSource, openExportSource } from "@ft/export";
 import { readCompanions } from "@ft/models";
 import { bitsandbytesFormat } from "@ft/quant-nf4";
 import { type Backend, FtError } from "@ft/tensor";
-import { openGguf, readJsonFile } from "@ft/weights";
+import { openGguf } from "@ft/weights";
 import { type Quantization, quantizationDefaults } from "../config/train-config.ts";
-import { exists } from "../run/exists.ts";
 import { savedIn } from "../run/open-model.ts";
-import { tokenizerWith, trainedTemplate } from "../run/trained-template.ts";
+import { runBeside } from "../run/run-beside.ts";
+import { trainedTemplate, withTemplate } from "../run/trained-template.ts";
 import { templateFiles } from "./template-files.ts";
 
 /** Which base an adapter is merged into: the weights as stored, or quantised and decoded as they were in its training. */
@@ -19,7 +18,9 @@ export interface Opened {
   readonly model: string;
   /** the adapter's own folder, where one is merged */
   readonly adapter: string | undefined;
-  /** The base's, with the chat template that the adapter was trained with. */
+  /** the chat template that the adapter was trained with, where that is not its base's own */
+  readonly template: string | undefined;
+  /** The base's, with that template. Loaded once. */
   tokenizer(): Promise<Tokenizer>;
   /** how the base was quantised while the adapter was trained; undefined where it was not, or nothing says so */
   readonly trainedOver: Quantization | undefined;
@@ -42,11 +43,16 @@ export async function openForExport(
   const template = adapter === undefined ? undefined : await trainedTemplate(adapter);
   const made = path.endsWith(".gguf") ? await tokenizerFiles(path) : undefined;
   const files = template === undefined ? made : templateFiles(made ?? (await readCompanions(path)).files, template);
+  let tokenizer: Promise<Tokenizer> | undefined;
   return {
     model: path,
     adapter,
     trainedOver,
-    tokenizer: async () => tokenizerWith(await loadTokenizer(path), adapter),
+    template,
+    tokenizer() {
+      tokenizer ??= loadTokenizer(path).then((own) => withTemplate(own, template));
+      return tokenizer;
+    },
     source: (base) => {
       if (base === "quantized" && trainedOver === undefined)
         throw new FtError(
@@ -74,12 +80,9 @@ async function tokenizerFiles(path: string): Promise<ReadonlyMap<string, Uint8Ar
   return tokenizerFilesFromGguf(source.metadata);
 }
 
-/** What run.json beside an adapter says. */
+/** How the run that an adapter lies in quantised its base. */
 async function quantizationOfRun(adapter: string): Promise<Quantization | undefined> {
-  const file = join(adapter, "..", "run.json");
-  if (!(await exists(file))) return undefined;
-  const { config } = Object(await readJsonFile(file));
-  const { method, quantization } = Object(config);
-  if (method !== "qlora") return undefined;
-  return { ...quantizationDefaults, ...Object(quantization) };
+  const run = await runBeside(adapter);
+  if (run?.config.method !== "qlora") return undefined;
+  return { ...quantizationDefaults, ...Object(run.config.quantization) };
 }

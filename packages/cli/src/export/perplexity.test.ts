@@ -1,5 +1,4 @@
-import { createHash } from "node:crypto";
-import { appendFile, mkdir, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { appendFile, mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { chatTemplateOf, encodeConversations, loadRows, loadTokenizer, splitRows } from "@ft/data";
@@ -21,9 +20,7 @@ afterAll(() => rm(dir, { recursive: true, force: true }));
 async function adapterOf(name: string, config: object): Promise<string> {
   const adapter = join(dir, name, "adapter");
   await mkdir(adapter, { recursive: true });
-  const hash = createHash("sha256")
-    .update(await readFile(rows))
-    .digest("hex");
+  const hash = await sha256File(rows);
   await writeFile(join(dir, name, "run.json"), JSON.stringify({ config, hashes: { "rows.json": hash } }));
   return adapter;
 }

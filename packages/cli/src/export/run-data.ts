@@ -1,9 +1,8 @@
-import { join } from "node:path";
 import { type Conversation, loadRows, splitRows } from "@ft/data";
-import { readJsonFile, sha256File } from "@ft/weights";
+import { sha256File } from "@ft/weights";
 import type { TrainConfig } from "../config/train-config.ts";
 import { exists } from "../run/exists.ts";
-import type { RunRecord } from "../train/record.ts";
+import { runBeside } from "../run/run-beside.ts";
 
 /** Rows of a file. */
 export interface FileRows {
@@ -21,11 +20,10 @@ export interface RunData {
 
 /** The data of the run that an adapter lies in; undefined where there is no run.json. */
 export async function dataOfRun(adapter: string): Promise<RunData | undefined> {
-  const record = join(adapter, "..", "run.json");
-  if (!(await exists(record))) return undefined;
-  const { config, hashes }: Partial<RunRecord> = Object(await readJsonFile(record));
-  const { data: file, validation, validationFraction: fraction = 0, seed = 0 }: Partial<TrainConfig> = Object(config);
-  const known: readonly unknown[] = Object.values(Object(hashes));
+  const run = await runBeside(adapter);
+  if (run === undefined) return undefined;
+  const { data: file, validation, validationFraction: fraction = 0, seed = 0 }: Partial<TrainConfig> = run.config;
+  const known = Object.values(run.hashes);
   const unchanged = async (path: string): Promise<boolean> =>
     (await exists(path)) && known.includes(await sha256File(path));
   const all = file !== undefined && (await exists(file)) ? await loadRows(file) : undefined;

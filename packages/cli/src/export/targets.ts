@@ -53,7 +53,10 @@ const targets: Readonly<Record<string, Target>> = {
   onnx: { types: onnxTypes, flags: ["base", "shardSize", "data"], several: true, meant: meantOnnxType, run: toOnnx },
 };
 
-/** The target of a name, and which of its types are meant: one, but for targets that take several, and none where there are none. Code "config" for those that there are not, with what may be meant. */
+/**
+ * The target of a name, and which of its types are meant: one, but for targets that take several, and none where there are none.
+ * Code "config" for those that there are not, with what may be meant.
+ */
 export function targetOf(to: string, type?: string): { readonly target: Target; readonly types: readonly string[] } {
   const target = Object.hasOwn(targets, to) ? targets[to] : undefined;
   if (target === undefined) {

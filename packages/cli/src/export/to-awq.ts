@@ -4,13 +4,12 @@ import { type AwqBlock, asWeights, awqGroupSize, awqMisfit, exportAwq, openAwq }
 import { type CausalLm, loadModelFrom } from "@ft/models";
 import { type Backend, FtError } from "@ft/tensor";
 import type { Io } from "../io.ts";
-import { parseMemory } from "../plan/machine.ts";
 import { several } from "../report/numbers.ts";
 import { bytes as size } from "../run/download.ts";
 import { calibrationRows } from "./calibration-rows.ts";
 import { checkExport } from "./check-export.ts";
 import { type Finished, finishExport } from "./finish.ts";
-import type { ExportJob } from "./job.ts";
+import { type ExportJob, mergedInto, shardSizeOf } from "./job.ts";
 import { describePerplexity, perplexityOver } from "./perplexity.ts";
 
 /** rows of the training data that the search looks at, unless told otherwise */
@@ -29,7 +28,7 @@ export async function toAwq(job: ExportJob, use: Finished["use"]): Promise<void>
       `--dtype ${dtype} is given with --to awq, which holds f16 beside its 4 bits`,
       "leave it out",
     );
-  const shardSize = flags.shardSize === undefined ? undefined : parseMemory(flags.shardSize, "--shard-size");
+  const shardSize = shardSizeOf(flags);
   await using source = await opened.source(base);
   const { config } = source;
   const groupSize = awqGroupSize(config, flags.groupSize);
@@ -62,9 +61,8 @@ export async function toAwq(job: ExportJob, use: Finished["use"]): Promise<void>
   const misfit = awqMisfit(config, groupSize);
   const kernels =
     misfit && `vLLM's AWQ kernel takes outputs in multiples of 64 and of the group, which the ${misfit} are not`;
-  const merged = opened.adapter === undefined ? "" : `, adapter merged into the base as ${base}`;
   await finishExport(job, {
-    form: `AWQ, 4 bits in groups of ${groupSize}, the rest in float16${merged}`,
+    form: `AWQ, 4 bits in groups of ${groupSize}, the rest in float16${mergedInto(job)}`,
     checks: [`calibrated on ${rows.what}`, ...lines, ...(kernels ? [kernels] : [])],
     ...(use && { use }),
     saved: `${size(written.bytes)} in ${several(written.files.length, "file")}`,

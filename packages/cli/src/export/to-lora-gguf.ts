@@ -3,7 +3,6 @@ import { exportLoraGguf } from "@ft/export";
 import { FtError } from "@ft/tensor";
 import { commitFolder, writeFileAtomic } from "@ft/weights";
 import { bytes as size } from "../run/download.ts";
-import { trainedTemplate } from "../run/trained-template.ts";
 import { finishExport } from "./finish.ts";
 import { ggufName, ggufOrigin } from "./gguf-name.ts";
 import type { ExportJob } from "./job.ts";
@@ -16,7 +15,7 @@ export const loraGgufTypes = ["F32", "F16", "BF16"] as const;
 export async function toLoraGguf(job: ExportJob): Promise<void> {
   const { opened, flags } = job;
   const { out } = flags;
-  const { adapter, model } = opened;
+  const { adapter, model, template } = opened;
   if (adapter === undefined)
     throw new FtError("config", "--to lora-gguf without an adapter", "name it with --adapter FOLDER");
   const type = loraGgufTypes.find((each) => each === job.type) ?? "F32";
@@ -28,8 +27,6 @@ export async function toLoraGguf(job: ExportJob): Promise<void> {
   // an adapter of another base is refused as it is when it is merged
   await using source = await opened.source("stored");
   const tokenizer = await opened.tokenizer();
-  // an adapter's file has no place for a template, and its base has another one
-  const template = await trainedTemplate(adapter);
   const ollama = ollamaFile(tokenizer, source.config, { from: `./${base}`, adapter: `./${file}` });
   const baseAt = (folder: string): string => (folder !== out ? base : named ? model : join("base", base));
   let written = { bytes: 0, layers: 0, alpha: 0 };
@@ -37,6 +34,7 @@ export async function toLoraGguf(job: ExportJob): Promise<void> {
     const options = { ...ggufOrigin(name, job), type };
     written = await exportLoraGguf(adapter, source.config, join(temporary, file), options);
     await writeFileAtomic(join(temporary, "Modelfile"), ollama.text);
+    // an adapter's file has no place for it, and its base has another one
     if (template !== undefined) await writeFileAtomic(join(temporary, "chat_template.jinja"), template);
   });
   const { bytes, layers, alpha } = written;

@@ -1,12 +1,11 @@
 import { loadTokenizer } from "@ft/data";
 import { exportOnnx, isOnnxType } from "@ft/export";
-import { parseMemory } from "../plan/machine.ts";
 import { several } from "../report/numbers.ts";
 import { bytes as size } from "../run/download.ts";
 import { checkExport } from "./check-export.ts";
 import { checkOnnx, describeOnnx, type OnnxCheck } from "./check-onnx.ts";
 import { finishExport } from "./finish.ts";
-import type { ExportJob } from "./job.ts";
+import { type ExportJob, mergedInto, shardSizeOf } from "./job.ts";
 import { onnxUses } from "./onnx-use.ts";
 import { findOnnxRuntime } from "./onnxruntime.ts";
 import { heldOutRows } from "./perplexity.ts";
@@ -17,7 +16,7 @@ export async function toOnnx(job: ExportJob): Promise<void> {
   const { opened, flags, backend, signal } = job;
   const { out, base, data, check } = flags;
   const types = job.types.filter(isOnnxType);
-  const dataFileSize = flags.shardSize === undefined ? undefined : parseMemory(flags.shardSize, "--shard-size");
+  const dataFileSize = shardSizeOf(flags);
   await using source = await opened.source(base);
   const tokenizer = await opened.tokenizer();
   const runtime = await findOnnxRuntime();
@@ -45,9 +44,8 @@ export async function toOnnx(job: ExportJob): Promise<void> {
   });
   const missing = check && ort === undefined ? [`not checked in onnxruntime: ${runtime.why}`] : [];
   const bytes = files.reduce((sum, file) => sum + file.bytes, 0);
-  const merged = opened.adapter === undefined ? "" : `, adapter merged into the base as ${base}`;
   await finishExport(job, {
-    form: `ONNX, decoder with key/value cache, ${types.join(", ")}${merged}`,
+    form: `ONNX, decoder with key/value cache, ${types.join(", ")}${mergedInto(job)}`,
     loader: "transformers.js",
     checks: [...lines, ...missing],
     use: () => onnxUses(out, types[0] ?? "fp32", tokenizer.chatTemplate !== undefined),

@@ -1,12 +1,11 @@
 import { loadTokenizer } from "@ft/data";
 import { exportSafetensors } from "@ft/export";
 import { hfDTypes, loadModel } from "@ft/models";
-import { parseMemory } from "../plan/machine.ts";
 import { several } from "../report/numbers.ts";
 import { bytes as size } from "../run/download.ts";
 import { checkExport } from "./check-export.ts";
 import { type Finished, finishExport } from "./finish.ts";
-import type { ExportJob } from "./job.ts";
+import { type ExportJob, mergedInto, shardSizeOf } from "./job.ts";
 
 /**
  * A merged model as a Hugging Face folder, checked against base and adapter. Both bases of a QLoRA adapter are measured.
@@ -15,7 +14,7 @@ import type { ExportJob } from "./job.ts";
 export async function toSafetensors(job: ExportJob, use?: Finished["use"]): Promise<void> {
   const { opened, flags, backend, signal } = job;
   const { out, dtype, base } = flags;
-  const shardSize = flags.shardSize === undefined ? undefined : parseMemory(flags.shardSize, "--shard-size");
+  const shardSize = shardSizeOf(flags);
   await using source = await opened.source(base);
   if (flags.check) await opened.tokenizer(); // a check without it fails; better before the work than after
   const written = await exportSafetensors(source, out, {
@@ -27,9 +26,8 @@ export async function toSafetensors(job: ExportJob, use?: Finished["use"]): Prom
     tokenizer: () => loadTokenizer(out),
     model: () => loadModel(out, { backend }),
   });
-  const merged = opened.adapter === undefined ? "" : `, adapter merged into the base as ${base}`;
   await finishExport(job, {
-    form: `${hfDTypes[written.dtype]} safetensors${merged}`,
+    form: `${hfDTypes[written.dtype]} safetensors${mergedInto(job)}`,
     checks: lines,
     ...(use && { use }),
     saved: `${size(written.bytes)} in ${several(written.files.length, "file")}, ${written.dtype}`,

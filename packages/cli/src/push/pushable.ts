@@ -1,9 +1,9 @@
 import { readdir, stat } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { FtError } from "@ft/tensor";
-import { openGguf, openSafetensors, openWeights, readJsonFile, verifyFolder } from "@ft/weights";
-import { exists } from "../run/exists.ts";
+import { openGguf, openSafetensors, openWeights, verifyFolder } from "@ft/weights";
 import { savedIn } from "../run/open-model.ts";
+import { type RunBeside, runBeside } from "../run/run-beside.ts";
 
 /** A folder that can be pushed. */
 export interface Pushable {
@@ -13,7 +13,7 @@ export interface Pushable {
   /** names in the folder itself */
   readonly names: readonly string[];
   /** the run that it lies in, with what its run.json says of its configuration */
-  readonly run: { readonly folder: string; readonly config: Readonly<Record<string, unknown>> } | undefined;
+  readonly run: RunBeside | undefined;
   /** SHA-256 by path, where the folder has a manifest */
   readonly hashes: ReadonlyMap<string, string>;
 }
@@ -43,7 +43,7 @@ export async function pushable(given: string): Promise<Pushable> {
   if (names.includes("manifest.json"))
     for (const [path, { sha256 }] of await verifyFolder(folder)) hashes.set(path, sha256);
   await checkWeights(folder, kind, names);
-  return { folder, kind, names, run: await runOf(folder), hashes };
+  return { folder, kind, names, run: await runBeside(folder), hashes };
 }
 
 /** Whether files that go up hold what the folder was recognised by. Code "missing" where they do not. */
@@ -72,11 +72,4 @@ async function checkWeights(folder: string, kind: Pushable["kind"], names: reado
   if (kind === "adapter") await (await openSafetensors(join(folder, "adapter_model.safetensors"))).close();
   else if (kind === "model" && safetensors) await (await openWeights(folder)).close();
   for (const name of names) if (name.endsWith(".gguf")) await (await openGguf(join(folder, name))).close();
-}
-
-async function runOf(folder: string): Promise<Pushable["run"]> {
-  const run = resolve(folder, "..");
-  const file = join(run, "run.json");
-  if (!(await exists(file))) return undefined;
-  return { folder: run, config: Object(Object(await readJsonFile(file)).config) };
 }

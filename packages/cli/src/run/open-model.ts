@@ -6,7 +6,7 @@ import { type Llama, loadModel } from "@ft/models";
 import { type Backend, type FloatDType, FtError } from "@ft/tensor";
 import { exists } from "./exists.ts";
 import { storedFormat } from "./stored-format.ts";
-import { tokenizerWith } from "./trained-template.ts";
+import { trainedTemplate, withTemplate } from "./trained-template.ts";
 
 /** The template that turns messages into text: the tokenizer's own unless a file replaces it. */
 export async function openTemplate(tokenizer: Tokenizer, file?: string): Promise<ChatTemplate> {
@@ -44,7 +44,8 @@ export async function savedIn(path: string, name: "adapter" | "model"): Promise<
 export async function openModel(given: string, options: OpenModelOptions): Promise<OpenModel> {
   const path = await savedIn(given, "model");
   const folder = options.adapter === undefined ? undefined : await savedIn(options.adapter, "adapter");
-  const tokenizer = await tokenizerWith(await loadTokenizer(path), folder);
+  const trained = folder === undefined ? undefined : await trainedTemplate(folder);
+  const tokenizer = withTemplate(await loadTokenizer(path), trained);
   const template = await openTemplate(tokenizer, options.chatTemplate);
   const format = await storedFormat(path);
   const { backend, dtype } = options;

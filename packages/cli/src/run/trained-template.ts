@@ -18,20 +18,19 @@ export async function trainedTemplate(adapter: string): Promise<string | undefin
   return (await exists(file)) ? readFile(file, "utf8") : undefined;
 }
 
-/** The tokenizer of a base, with the template that an adapter over it was trained with. */
-export async function tokenizerWith(tokenizer: Tokenizer, adapter: string | undefined): Promise<Tokenizer> {
-  const chatTemplate = adapter === undefined ? undefined : await trainedTemplate(adapter);
+/** A base's tokenizer with the template of an adapter over it, where that has one of its own. */
+export function withTemplate(tokenizer: Tokenizer, chatTemplate: string | undefined): Tokenizer {
   return chatTemplate === undefined ? tokenizer : { ...tokenizer, chatTemplate };
 }
 
 /** One template for several adapters and their base: the one that they were trained with. Code "config" where they differ. */
 export async function commonTemplate(tokenizer: Tokenizer, adapters: readonly string[]): Promise<ChatTemplate> {
-  const trained = new Set(await Promise.all(adapters.map(trainedTemplate)));
-  if (trained.size > 1)
+  const [template, ...others] = new Set(await Promise.all(adapters.map(trainedTemplate)));
+  if (others.length > 0)
     throw new FtError(
       "config",
       "the adapters were trained with different chat templates",
       "choose one for all with --chat-template, or evaluate them one by one",
     );
-  return chatTemplateOf(await tokenizerWith(tokenizer, adapters[0]));
+  return chatTemplateOf(withTemplate(tokenizer, template));
 }
